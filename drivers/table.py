@@ -1,0 +1,65 @@
+"""One table from a driver's name in a rig file to its class, loaded lazily; entry points add others' drivers.
+
+A third-party package adds a driver with ``[project.entry-points."telerig.drivers"]  my_glove = "pkg.module:MyGlove"``;
+its emulator, if it has one, goes by the same name into ``telerig.emulators``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from telerig.hardware.errors import ConfigError
+
+DRIVERS = {
+    "exo_arm": "telerig.drivers.exo_arm:ExoArm",
+    "hall_glove": "telerig.drivers.hall_glove:HallGlove",
+    "homunculus_glove": "telerig.drivers.homunculus_glove:HomunculusGlove",
+    "pedal_box": "telerig.drivers.pedal_box:PedalBox",
+    "dynamixel_arm": "telerig.drivers.dynamixel_arm:DynamixelArm",
+    "synthetic_camera": "telerig.drivers.synthetic_camera:SyntheticCamera",
+    "uvc_camera": "telerig.drivers.uvc_camera:UvcCamera",
+    "realsense": "telerig.drivers.realsense:RealSense",
+    "mujoco_world": "telerig.drivers.mujoco.world:MujocoWorld",
+    "mujoco_robot": "telerig.drivers.mujoco.robot:MujocoRobot",
+    "mujoco_camera": "telerig.drivers.mujoco.camera:MujocoCamera",
+}
+
+EMULATORS = {
+    "exo_arm": "telerig.drivers.exo_arm_emulator:ExoArmEmulator",
+    "hall_glove": "telerig.drivers.hall_glove_emulator:HallGloveEmulator",
+    "homunculus_glove": "telerig.drivers.homunculus_glove_emulator:HomunculusGloveEmulator",
+    "pedal_box": "telerig.drivers.pedal_box_emulator:PedalBoxEmulator",
+    "dynamixel_arm": "telerig.drivers.dynamixel_arm_emulator:DynamixelArmEmulator",
+}
+
+
+def _load(table: dict[str, str], group: str, kind: str, name: str) -> type[Any]:
+    if name in table:
+        module, _, attribute = table[name].partition(":")
+        found: type[Any] = getattr(import_module(module), attribute)
+        return found
+    for entry in entry_points(group=group):
+        if entry.name == name:
+            loaded: type[Any] = entry.load()
+            return loaded
+    raise ConfigError(f"{kind} '{name}' is unknown; known: {', '.join(names(table, group))}")
+
+
+def names(table: dict[str, str] = DRIVERS, group: str = "telerig.drivers") -> list[str]:
+    """Every known name, sorted."""
+    return sorted({*table, *(e.name for e in entry_points(group=group))})
+
+
+def driver(name: str) -> type[Any]:
+    """The driver class of that name; its ``Config`` attribute is the dataclass of its rig keys.
+
+    :raises ConfigError: there is none.
+    """
+    return _load(DRIVERS, "telerig.drivers", "driver", name)
+
+
+def emulator(name: str) -> type[Any]:
+    """The emulator class of a driver.  :raises ConfigError: that driver has none."""
+    return _load(EMULATORS, "telerig.emulators", "emulator for driver", name)
