@@ -1,0 +1,121 @@
+"""Inside a session's process: what it was told, its streams, its clock, its heartbeat.
+
+Started by :mod:`telerig.teleop.session` as ``python -m telerig.teleop.child FD``; the descriptor holds a JSON object.
+Workers ignore SIGINT (Ctrl-C reaches the whole terminal; the session ends in order instead) and take SIGTERM as "end
+in order"; they die with their parent.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from telerig.hardware import events
+from telerig.hardware.clock import RealClock
+from telerig.hardware.events import Event, Level
+from telerig.hardware.specs import StreamSpec
+from telerig.teleop import realtime
+from telerig.teleop.control import ControlBlock
+from telerig.teleop.stream import SharedReader, StreamMemory, StreamWriter
+
+
+class Child:
+    """One process's view of its session.
+
+    :ivar settings: what this role was told (JSON values).
+    :ivar fifo: whether the real-time priority asked for was granted.
+    """
+
+    def __init__(self, told: dict[str, Any]) -> None:
+        self.name: str = told["name"]
+        self.settings: dict[str, Any] = told["settings"]
+        self.clock = RealClock(told["offset_ns"])
+        self.control = ControlBlock(told["control_fd"])
+        self.beats: dict[str, int] = told["beats"]
+        self._entries: dict[str, dict[str, Any]] = told["streams"]
+        self._memories: dict[str, StreamMemory] = {}
+        self._writers: dict[str, StreamWriter] = {}
+        self._terminated = False
+        self.fifo = bool(told["fifo"]) and realtime.fifo(told["fifo"])
+        if told["nice"]:
+            realtime.nice(told["nice"])
+
+    @property
+    def streams(self) -> list[str]:
+        """Names of all streams this process can reach."""
+        return list(self._entries)
+
+    def _memory(self, stream: str) -> StreamMemory:
+        if stream not in self._memories:
+            entry = self._entries[stream]
+            self._memories[stream] = StreamMemory(StreamSpec.from_json(entry["spec"]), entry["fd"])
+        return self._memories[stream]
+
+    def reader(self, stream: str) -> SharedReader:
+        """The reading end of a stream.  :raises KeyError: the session has no such stream."""
+        return SharedReader(self._memory(stream))
+
+    def writer(self, stream: str) -> StreamWriter:
+        """The writing end; a stream has one writer."""
+        if stream not in self._writers:
+            self._writers[stream] = StreamWriter(self._memory(stream))
+        return self._writers[stream]
+
+    def emit(self, event: Event) -> None:
+        """Report an event on this process's own event stream."""
+        name = f"{self.name}/events"
+        sample = events.to_sample(event)
+        self.writer(name).write(sample)
+
+    def say(self, level: Level, code: str, text: str, **data: Any) -> None:
+        """Report an event that happens now."""
+        self.emit(Event(self.clock.now(), level, self.name, code, text, data))
+
+    def beat(self) -> None:
+        """Say that this process lives."""
+        self.control.beat(self.beats[self.name], self.clock.now())
+
+    def alive(self, process: str, within_s: float) -> bool:
+        """Whether another process said within that time that it lives (or has not begun to yet)."""
+        last = self.control.last_beat(self.beats[process])
+        return last == 0 or self.clock.now() - last < within_s * 1e9
+
+    @property
+    def stopping(self) -> bool:
+        """Whether this process should end in order."""
+        return self._terminated or self.control.stopping
+
+    @property
+    def terminated(self) -> bool:
+        """Whether this very process was asked to end (SIGTERM, or the parent died)."""
+        return self._terminated
+
+    def terminate(self, *_: object) -> None:
+        """The signal handler."""
+        self._terminated = True
+
+
+def main() -> None:
+    """Read the JSON object, become the role it names, run it."""
+    fd = int(sys.argv[1])
+    with os.fdopen(fd, "rb") as file:
+        file.seek(0)
+        told = json.loads(file.read())
+    realtime.name_process(told["name"])
+    realtime.die_with_parent(told["parent"])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    child = Child(told)
+    signal.signal(signal.SIGTERM, child.terminate)
+    module, _, function = told["role"].partition(":")
+    run: Callable[[Child], None] = getattr(import_module(module), function)
+    child.beat()
+    run(child)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,211 @@
+"""A running session, seen from its parent: streams, processes, supervision, an orderly end.
+
+The session makes every stream's memory, starts one process per device plus loop, recorder and emulators, restarts what
+crashes, and hands descriptors to late readers (a viewer, a benchmark) over a Unix socket in its run folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from telerig.hardware import events
+from telerig.hardware.clock import RealClock
+from telerig.hardware.errors import ConfigError
+from telerig.hardware.events import Event, Level
+from telerig.hardware.specs import StreamSpec
+from telerig.teleop.control import ControlBlock
+from telerig.teleop.stream import SharedReader, StreamMemory, StreamWriter
+
+HEARTBEAT_LIMIT_S = 1.0
+START_LIMIT_S = 20.0  # a first start imports libraries on a busy machine
+BACK_OFF_S = (0.2, 5.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSpec:
+    """One process of a session.
+
+    :param role: ``module:function`` that takes a :class:`~telerig.teleop.child.Child`.
+    :param fifo: real-time priority, 0 for none; ``nice``: how much it gives way otherwise.
+    :param restart: whether a crash is mended by starting it again (workers), or ends the session (the loop).
+    :param order: processes with a lower number start first and end last.
+    """
+
+    name: str
+    role: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    fifo: int = 0
+    nice: int = 0
+    restart: bool = True
+    order: int = 5
+
+
+class _Running:
+    """One process and its history of restarts."""
+
+    def __init__(self, spec: ProcessSpec) -> None:
+        self.spec = spec
+        self.popen: subprocess.Popen[bytes] | None = None
+        self.started_at = 0
+        self.back_off_s = BACK_OFF_S[0]
+        self.start_again_at = 0
+        self.restarts = 0
+
+
+class Session:
+    """Everything that runs.  Use as a context manager; :meth:`supervise` must be called at least every 100 ms."""
+
+    def __init__(self, folder: Path, streams: Sequence[StreamSpec], processes: Sequence[ProcessSpec]) -> None:
+        self.folder = folder
+        self.clock = RealClock()
+        self.control = ControlBlock()
+        names = [p.name for p in processes]
+        if len(set(names)) != len(names):
+            raise ConfigError(f"two processes share a name: {sorted(n for n in names if names.count(n) > 1)[0]}")
+        self.beats = {name: i for i, name in enumerate(["session", *names])}
+        own = [events.event_stream(n) for n in self.beats]
+        self.memories = {spec.name: StreamMemory(spec) for spec in [*streams, *own]}
+        self._running = [_Running(p) for p in sorted(processes, key=lambda p: p.order)]
+        self._writers: dict[str, StreamWriter] = {}
+        self._socket: Any = None
+        self._lock = threading.Lock()
+        self.failed: str | None = None
+
+    # --- streams -------------------------------------------------------------------------------------------------
+
+    def reader(self, stream: str) -> SharedReader:
+        """The reading end of a stream.  :raises KeyError: there is none of that name."""
+        return SharedReader(self.memories[stream])
+
+    def writer(self, stream: str) -> StreamWriter:
+        """The writing end of a stream that the parent itself writes."""
+        if stream not in self._writers:
+            self._writers[stream] = StreamWriter(self.memories[stream])
+        return self._writers[stream]
+
+    def say(self, level: Level, code: str, text: str, **data: Any) -> None:
+        """Report an event of the session itself."""
+        event = Event(self.clock.now(), level, "session", code, text, data)
+        with self._lock:
+            self.writer("session/events").write(events.to_sample(event))
+
+    # --- processes -----------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Session:
+        from telerig.teleop.attach import StreamServer
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._socket = StreamServer(self.folder / "session.sock", self.memories, self.control, self.clock.offset_ns)
+        for running in self._running:
+            self._start(running)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _told(self, spec: ProcessSpec) -> dict[str, Any]:
+        streams = {name: {"spec": m.spec.to_json(), "fd": m.fd} for name, m in self.memories.items()}
+        return {
+            "name": spec.name, "role": spec.role, "settings": dict(spec.settings), "parent": os.getpid(),
+            "offset_ns": self.clock.offset_ns, "control_fd": self.control.fd, "beats": self.beats,
+            "fifo": spec.fifo, "nice": spec.nice, "streams": streams,
+        }  # fmt: skip
+
+    def _start(self, running: _Running) -> None:
+        told = json.dumps(self._told(running.spec)).encode()
+        fd = os.memfd_create("telerig:told", 0)
+        os.write(fd, told)
+        fds = [fd, self.control.fd, *(m.fd for m in self.memories.values())]
+        self.control.beat(self.beats[running.spec.name], 0)
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "LP_NUM_THREADS": "1"}
+        log = open(self.folder / f"{running.spec.name}.log", "ab")  # noqa: SIM115
+        with log:
+            running.popen = subprocess.Popen(
+                [sys.executable, "-m", "telerig.teleop.child", str(fd)],
+                pass_fds=fds, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
+            )  # fmt: skip
+        os.close(fd)
+        running.started_at = self.clock.now()
+
+    def supervise(self) -> None:
+        """Beat, look at every process, restart what died or hangs.  A dead loop ends the session (``failed``)."""
+        now = self.clock.now()
+        self.control.beat(self.beats["session"], now)
+        for running in self._running:
+            if running.popen is None:
+                if now >= running.start_again_at and not self.control.stopping:
+                    self._start(running)
+                continue
+            code = running.popen.poll()
+            if code is None and self._hangs(running, now):
+                self.say(Level.ERROR, "process.hangs", f"{running.spec.name} gave no sign of life for 1 s: killed")
+                running.popen.kill()
+                running.popen.wait()
+                code = -9
+            if code is not None:
+                self._ended(running, code, now)
+
+    def _hangs(self, running: _Running, now: int) -> bool:
+        last = self.control.last_beat(self.beats[running.spec.name])
+        if last == 0:
+            return now - running.started_at > START_LIMIT_S * 1e9
+        return now - last > HEARTBEAT_LIMIT_S * 1e9
+
+    def _ended(self, running: _Running, code: int, now: int) -> None:
+        name = running.spec.name
+        running.popen = None
+        if self.control.stopping:
+            running.start_again_at = 2**62
+            return
+        reason = f"{name} ended with code {code}; {self.last_words(name)}"
+        if not running.spec.restart:
+            self.failed = reason
+            self.say(Level.ERROR, "process.ended", reason)
+            running.start_again_at = 2**62
+            self.control.ask_to_stop()
+            return
+        if now - running.started_at > 10e9:
+            running.back_off_s = BACK_OFF_S[0]
+        self.say(Level.ERROR, "process.crashed", f"{reason}; again in {running.back_off_s:.1f} s")
+        running.start_again_at = now + int(running.back_off_s * 1e9)
+        running.back_off_s = min(2 * running.back_off_s, BACK_OFF_S[1])
+        running.restarts += 1
+
+    def last_words(self, name: str) -> str:
+        """The last line a process wrote to its log, for error messages."""
+        path = self.folder / f"{name}.log"
+        lines = path.read_text(errors="replace").strip().splitlines() if path.exists() else []
+        return lines[-1][:300] if lines else f"it said nothing (see {path})"
+
+    def pids(self) -> dict[str, int]:
+        """Process ids by name, of those that run now."""
+        return {r.spec.name: r.popen.pid for r in self._running if r.popen is not None}
+
+    def started(self) -> bool:
+        """Whether every process has given its first sign of life."""
+        return all(self.control.last_beat(self.beats[r.spec.name]) for r in self._running)
+
+    def close(self) -> None:
+        """End in order: the loop holds, actuators damp and let go, the rest follows; nobody survives 3 s."""
+        self.control.ask_to_stop()
+        deadline = self.clock.now() + 3_000_000_000
+        for running in sorted(self._running, key=lambda r: -r.spec.order):
+            if running.popen is None:
+                continue
+            left = max(0.05, (deadline - self.clock.now()) / 1e9)
+            try:
+                running.popen.wait(left)
+            except subprocess.TimeoutExpired:
+                running.popen.kill()
+                running.popen.wait()
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None

@@ -1,0 +1,96 @@
+"""A device's own process: opens it, moves its samples onto streams, survives unplugging.
+
+Unplugged is not crashed: the worker stays and tries to open the device every 200 ms.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from telerig.drivers import table
+from telerig.hardware.errors import DeviceError, DeviceIdentityError, DeviceLost, TelerigError
+from telerig.hardware.events import Level
+from telerig.hardware.protocols import Device, DeviceContext
+from telerig.teleop.child import Child
+from telerig.teleop.config_values import build_config
+from telerig.teleop.open_port import port_opener
+
+RETRY_NS = 200_000_000
+READ_TIMEOUT_S = 0.05
+
+
+def build_device(child: Child) -> Any:
+    """The driver's object, from the settings the session wrote."""
+    settings = child.settings
+    driver = table.driver(settings["driver"])
+    config = build_config(driver.Config, settings["config"], child.name)
+    probe = driver(config, DeviceContext(child.name, child.clock))
+    inputs = {name: child.reader(name) for name in probe.inputs}
+    opener = port_opener(settings)
+    return driver(config, DeviceContext(child.name, child.clock, opener, inputs, child.emit))
+
+
+class Keeper:
+    """Keeps a device open: opens, re-opens every 200 ms, tells the operator once when it goes and when it is back."""
+
+    def __init__(self, child: Child, device: Device) -> None:
+        self._child, self._device = child, device
+        self.is_open = False
+        self._told_missing = False
+        self._hopeless = False
+        self._next_try = 0
+
+    def ensure_open(self) -> bool:
+        """Whether the device is open now; tries at most every 200 ms."""
+        now = self._child.clock.now()
+        if self.is_open:
+            return True
+        if self._hopeless or now < self._next_try:
+            self._child.clock.sleep_until(min(now + 20_000_000, max(self._next_try, now + 1_000_000)))
+            return False
+        self._next_try = now + RETRY_NS
+        try:
+            self._device.open()
+        except DeviceIdentityError as error:  # the wrong thing is plugged in: trying again cannot help
+            self._hopeless = True
+            self._child.say(Level.ERROR, "device.wrong", str(error))
+        except DeviceError as error:
+            if not self._told_missing:
+                self._child.say(Level.WARNING, "device.missing", str(error))
+            self._told_missing = True
+        else:
+            self._child.say(Level.INFO, "device.open", f"{self._child.name} is there")
+            self.is_open, self._told_missing = True, False
+        return self.is_open
+
+    def lost(self, error: DeviceLost) -> None:
+        """The device went away: tell, close, try again later."""
+        self._child.say(Level.WARNING, "device.lost", str(error))
+        self.is_open, self._told_missing = False, True
+        self._next_try = self._child.clock.now() + RETRY_NS
+        try:
+            self._device.close()
+        except TelerigError as problem:
+            self._child.say(Level.INFO, "device.close_failed", str(problem))
+
+
+def run(child: Child) -> None:
+    """The worker of a device that only senses."""
+    device = build_device(child)
+    keeper = Keeper(child, device)
+    writers = {spec.name: child.writer(spec.name) for spec in device.streams}
+    linger_ns = int(child.settings.get("linger_s", 0.0) * 1e9)
+    end: int | None = None
+    while end is None or child.clock.now() < end:
+        if child.stopping and end is None:
+            end = child.clock.now() + linger_ns  # a simulated world outlives its robot's last command
+        child.beat()
+        if not keeper.ensure_open():
+            continue
+        try:
+            for sample in device.read(READ_TIMEOUT_S):
+                writers[sample.stream].write(sample)
+        except DeviceLost as error:
+            keeper.lost(error)
+    if keeper.is_open:
+        device.close()
