@@ -19,7 +19,7 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_command
 
-from telerig.hardware.errors import MissingExtra, TelerigError
+from telerig.hardware.errors import ConfigError, MissingExtra, TelerigError
 
 GROUP = "telerig.commands"
 # Where a command stands in the help: a matter of display only.  Unknown (others') commands come last.
@@ -103,9 +103,7 @@ def add_command(app: typer.Typer, name: str, entry: EntryPoint, panel: str) -> N
 
 def _refuse(text: str) -> Callable[[], None]:
     def refuse() -> None:
-        error = TelerigError(text)
-        error.exit_code = 2
-        raise error
+        raise ConfigError(text)
 
     return refuse
 
@@ -113,8 +111,8 @@ def _refuse(text: str) -> Callable[[], None]:
 def build_app(argv: Sequence[str] = ()) -> typer.Typer:
     """The command line for these arguments: only the subcommand they name, or all if they name none."""
     settings = {"help_option_names": ["-h", "--help"]}
-    app = typer.Typer(name="telerig", help=HELP, rich_markup_mode="rich", context_settings=settings)
-    app.callback(invoke_without_command=True)(_root)
+    app = typer.Typer(name="telerig", rich_markup_mode="rich", context_settings=settings)
+    app.callback(help=HELP)(_root)
     commands = find_commands()
     wanted = next((a for a in argv if not a.startswith("-")), None)
     if wanted in commands and "_TELERIG_COMPLETE" not in os.environ:
@@ -125,22 +123,24 @@ def build_app(argv: Sequence[str] = ()) -> typer.Typer:
     return app
 
 
-def _root(
-    context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
-) -> None:
-    if version:
+def _version(wanted: bool) -> None:
+    if wanted:
         from telerig import __version__
 
         typer.echo(f"telerig {__version__}")
         raise typer.Exit
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+
+
+VersionFlag = Annotated[bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)]
+
+
+def _root(version: VersionFlag = False) -> None:
+    """Options of ``telerig`` itself."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line.  :raises SystemExit: always; 0 done, 1 failed, 2 wrong input, 130 interrupted."""
-    args = list(sys.argv[1:] if argv is None else argv)
+    args = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     try:
         result: Any = get_command(build_app(args))(args=args, prog_name="telerig", standalone_mode=False)
         code = result if isinstance(result, int) else 0
