@@ -51,6 +51,7 @@ def main() -> int:
             if (getattr(error, "name", None) or "").partition(".")[0] not in allowed:
                 wrong[name] = f"{type(error).__name__}: {error}"
     print(json.dumps({"names": names, "wrong": wrong}))
+    print(*(f"{name}: {reason}" for name, reason in wrong.items()), sep="\n", file=sys.stderr)
     return bool(wrong)
 
 

@@ -1,7 +1,7 @@
 """Refuse licences that telerig's users could not live with.  Run inside .venv, with everything installed.
 
-What users install (``telerig[all]`` and all it brings) is MIT, BSD, Apache or the like; what only tests use may be MPL as
-well; GPL and LGPL are refused everywhere, and so is whatever has no licence that this file knows.  A package whose
+What users install (``telerig[all]`` and all it brings) is MIT, BSD, Apache or the like; what only tests use may be MPL
+too; GPL and LGPL are refused everywhere, and so is whatever has no licence that this file knows.  A package whose
 metadata do not say is named in ``KNOWN``, with the reason why it is all right.
 """
 

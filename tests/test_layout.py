@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import sys
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -153,6 +156,26 @@ def test_imports_say_telerig() -> None:
         if any(within(module, folder) for folder in FOLDERS)
     ]
     assert found == []
+
+
+def test_hardware_needs_numpy_only() -> None:
+    allowed = sys.stdlib_module_names | {"numpy", "telerig"}
+    found = [
+        f"{name(path)}:{line} imports {module}"
+        for path in modules("hardware")
+        for module, line in imports(tree(path))
+        if module.partition(".")[0] not in allowed
+    ]
+    assert found == []
+
+
+def test_import_linter_sees_every_module() -> None:
+    """The linter reads the folders that pyproject lists; a file it does not see would be held to nothing."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    graph = grimp.build_graph(*settings["root_packages"], cache_dir=None)
+    files = {f"telerig.{name(p).removesuffix('.py').replace('/', '.')}" for p in modules(*FOLDERS)}
+    assert {f.removesuffix(".__init__") for f in files} - graph.modules == set()
+    assert graph.find_modules_that_directly_import("telerig.hardware.errors")
 
 
 def unsafe(path: Path) -> Iterator[str]:
