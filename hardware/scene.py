@@ -41,3 +41,8 @@ class SceneRequest:
     def from_sample(sample: Sample) -> SceneRequest:
         """The inverse of :meth:`to_sample`."""
         return SceneRequest(int(sample.array("episode")), int(sample.array("seed")), bool(sample.array("reset_robot")))
+
+
+def placement_seed(seed: int, episode: int) -> int:
+    """The one number that a world's ``sample`` gets: differs for any two (seed, episode) pairs, as good as surely."""
+    return int(np.random.SeedSequence([seed, episode]).generate_state(1, np.uint64)[0])

@@ -55,14 +55,14 @@ class RobotFirmware:
 
     # --- the world's side ----------------------------------------------------------------------------------------
 
-    def power_up(self, now: int, position: NDArray[np.float64]) -> None:
-        """Start (again): holding ``position``, nobody enabled; the device's clock starts at the first power-up."""
+    def power_up(self, now: int, position: NDArray[np.float64], goal: NDArray[np.float64]) -> None:
+        """Start (again): at ``position``, holding ``goal``, nobody enabled; the device's clock starts the first time."""
         if self._t0 is None:
             self._t0 = now
         self._enabled = False
         self.measured(now, position, np.zeros_like(position), np.zeros_like(position))
         self._set_mode(RobotMode.HOLD)
-        self.goal = position.copy()
+        self.goal = goal
 
     def measured(
         self, now: int, position: NDArray[np.float64], velocity: NDArray[np.float64], effort: NDArray[np.float64]
