@@ -105,7 +105,7 @@ class ClockFit:
 
 
 def _hull_slope(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
-    """Slope of the lower convex hull's edge over the middle of ``x`` (k,), sorted: of the nearest line under all points."""
+    """Slope of the nearest line under all points: the lower hull's edge over the middle of ``x`` (k,), sorted."""
     hull: list[tuple[float, float]] = []
     for point in zip(x.tolist(), y.tolist(), strict=True):
         while len(hull) >= 2 and _right_turn(hull[-2], hull[-1], point):
