@@ -7,8 +7,10 @@ things are: placements follow from ``seed`` and ``episode`` inside the world.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from telerig.hardware.samples import Sample
 from telerig.hardware.specs import ArraySpec, StreamSpec
@@ -30,7 +32,7 @@ class SceneRequest:
 
     def to_sample(self, now: int) -> Sample:
         """As a sample of ``session/scene``, at instant ``now``."""
-        data = {
+        data: dict[str, NDArray[Any]] = {
             "episode": np.array(self.episode, np.int64),
             "seed": np.array(self.seed, np.int64),
             "reset_robot": np.array(self.reset_robot, np.uint8),

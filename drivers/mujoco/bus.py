@@ -141,7 +141,8 @@ class SocketServer:
         except BlockingIOError:  # a client that does not read its replies (stopped) loses them
             return
         except (OSError, DeviceError):
-            self._clients.pop(client).close()
+            del self._clients[client]
+            client.close()
 
     def close(self) -> None:
         """Hang up on everyone and remove the path."""

@@ -56,7 +56,7 @@ class RobotFirmware:
     # --- the world's side ----------------------------------------------------------------------------------------
 
     def power_up(self, now: int, position: NDArray[np.float64], goal: NDArray[np.float64]) -> None:
-        """Start (again): at ``position``, holding ``goal``, nobody enabled; the device's clock starts the first time."""
+        """Start (again): at ``position``, holding ``goal``, nobody enabled; the device's clock starts once."""
         if self._t0 is None:
             self._t0 = now
         self._enabled = False

@@ -1,7 +1,7 @@
 """The simulator's own record of how fast the robot moves: the oracle of the dead man's tests.
 
-One record a control period, written every 50 ms with plain ``write``: what was written survives the death of any process,
-the world's own too.
+One record a control period, written every 50 ms with plain ``write``: what was written survives the death of any
+process, the world's own too.
 """
 
 from __future__ import annotations

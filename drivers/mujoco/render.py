@@ -6,41 +6,17 @@ Colour and depth come from one pass.  What it costs and why the settings are as 
 from __future__ import annotations
 
 import copy
-import math
 import weakref
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from telerig.drivers.mujoco.gl import gl_context, load_mujoco
+from telerig.drivers.rgbd import UNIT_M, Intrinsics
 from telerig.hardware.errors import ConfigError
 
-UNIT_M = 0.001  # what one step of a 16 bit depth image means, as RealSense cameras ship
 MAX_GEOMS = 600
-
-
-@dataclass(frozen=True, slots=True)
-class Intrinsics:
-    """A pinhole camera without distortion, px.  Pixel centres have whole coordinates (as OpenCV and RealSense count)."""
-
-    width: int
-    height: int
-    fx: float
-    fy: float
-    cx: float
-    cy: float
-
-    @staticmethod
-    def from_fovy(width: int, height: int, fovy_deg: float) -> Intrinsics:
-        """What mujoco's vertical field of view means: square pixels, axis through the middle of the image."""
-        f = 0.5 * height / math.tan(math.radians(fovy_deg) / 2)
-        return Intrinsics(width, height, f, f, (width - 1) / 2, (height - 1) / 2)
-
-    def meta(self) -> dict[str, float]:
-        """As a blob's ``meta``."""
-        return {"width": self.width, "height": self.height, "fx": self.fx, "fy": self.fy, "cx": self.cx, "cy": self.cy}
 
 
 def camera_intrinsics(model: Any, camera: str, width: int, height: int) -> Intrinsics:

@@ -232,7 +232,11 @@ class MujocoRobot:
     # --- commands ------------------------------------------------------------------------------------------------
 
     def send(self, command: Command) -> None:
-        """Pass a command on.  :raises CommandRefused: unknown target, mode, size, or not finite.  :raises DeviceLost:"""
+        """Pass a command on.
+
+        :raises CommandRefused: unknown target, mode or size, or not finite.
+        :raises DeviceLost: the world is gone.
+        """
         if command.mode is Mode.HOLD:
             return self.hold()
         if command.mode is Mode.DAMP:

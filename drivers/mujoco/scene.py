@@ -76,7 +76,7 @@ class Task:
 class Scene:
     """A compiled model and where things are in it.
 
-    ``joints``: the controlled joints, in the target's order; ``qpos``, ``dofs``, ``actuators``: their indices, ``(n,)``.
+    ``joints``: the controlled joints, in the target's order; ``qpos``, ``dofs``, ``actuators``: their indices ``(n,)``.
     ``home_qpos`` ``(nq,)`` and ``home_ctrl`` ``(nu,)``: the embodiment's home, other joints included.
     ``palms``: end effector's name → (body number, offset (3,) m in its frame).
     """
@@ -94,7 +94,7 @@ class Scene:
 
 @lru_cache(maxsize=8)
 def build_scene(embodiment: str, task: str = "", target: str = "upper", hold_pelvis: bool = True) -> Scene:
-    """Compile embodiment and task ("" for the robot alone).  Cached: treat the model as read-only, copy it to change it.
+    """Compile embodiment and task ("": the robot alone).  Cached: treat the model as read-only, copy it to change it.
 
     :raises ConfigError: unknown names, or the model does not fit the embodiment.
     :raises MissingExtra: mujoco is not installed.
@@ -130,7 +130,7 @@ def _hold(mj: Any, spec: Any, robot: Embodiment, surroundings: Surroundings | No
 
 
 def _lock(mj: Any, spec: Any, robot: Embodiment, target: str) -> None:
-    """Make joints that nobody commands (legs, waist) rigid at home: a third fewer degrees of freedom, no floor contacts."""
+    """Make joints that nobody commands (legs, waist) rigid at home: a third fewer freedoms, no floor contacts."""
     kept = robot.target("robot", target).names
     home = {j: value for g in robot.groups for j, value in zip(g.joints, g.home, strict=True)}
     locked = [j for j in spec.joints if j.name in home and j.name not in kept and j.type == mj.mjtJoint.mjJNT_HINGE]

@@ -1,7 +1,8 @@
 """A simulated world as a device: steps physics on absolute deadlines, answers the robot's bus, publishes its state.
 
-Real time: a process of its own; between deadlines it waits on its Unix socket.  Virtual time: ``read(0)`` brings physics
-up to the clock's present instant, and the robot's driver talks to :attr:`MujocoWorld.robot_emulator` in the same process.
+Real time: a process of its own; between deadlines it waits on its Unix socket.  Virtual time: ``read(0)`` brings
+physics up to the clock's present instant, and the robot's driver talks to :attr:`MujocoWorld.robot_emulator` in the
+same process.
 It never renders: cameras do that in their own processes from ``NAME/state``.
 """
 
