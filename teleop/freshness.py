@@ -1,0 +1,62 @@
+"""Which required stream is stale: only streams an agent requires can hold the robot.
+
+A stream is stale after max(100 ms, 4 nominal periods) without an arrival, unless the rig file says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from telerig.hardware.errors import ConfigError
+
+MIN_NS = 100_000_000
+PERIODS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """A stream that is stale.  ``age_ns``: since its newest arrival; None if it never delivered anything."""
+
+    stream: str
+    age_ns: int | None
+
+    @property
+    def text(self) -> str:
+        """For the operator."""
+        return f"{self.stream}, {'no sample yet' if self.age_ns is None else f'{self.age_ns / 1e9:.2f} s old'}"
+
+
+class Freshness:
+    """Ages of the required streams.
+
+    :param rates: nominal rate in Hz of every required stream, by name; the order is kept in :attr:`names`.
+    :param limits_s: the rig's own limits in seconds, by stream.
+    :raises ConfigError: a limit for a stream that is not required, or that is not positive.
+    """
+
+    def __init__(self, rates: Mapping[str, float], limits_s: Mapping[str, float] | None = None) -> None:
+        self.limits_ns = {name: max(MIN_NS, round(PERIODS * 1e9 / rate)) for name, rate in rates.items()}
+        for name, limit in (limits_s or {}).items():
+            if name not in self.limits_ns:
+                raise ConfigError(f"stale limit for '{name}': not a required stream ({', '.join(self.limits_ns)})")
+            if not limit > 0:
+                raise ConfigError(f"stale limit for '{name}' is {limit} s; it must be above 0")
+            self.limits_ns[name] = round(limit * 1e9)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The required streams; ``SessionState.stale`` is an index into these."""
+        return tuple(self.limits_ns)
+
+    def check(self, now: int, arrivals: Mapping[str, int | None]) -> Stale | None:
+        """The worst stale stream, measured in its own limit, or None.  ``arrivals``: newest ``t_arrival`` by stream."""
+        worst: Stale | None = None
+        excess = 1.0
+        for name, limit in self.limits_ns.items():
+            arrival = arrivals.get(name)
+            if arrival is None:
+                return Stale(name, None)
+            if (now - arrival) / limit > excess:
+                worst, excess = Stale(name, now - arrival), (now - arrival) / limit
+        return worst
