@@ -23,6 +23,11 @@ def epoch_offset() -> int:
     return time.time_ns() - time.monotonic_ns()
 
 
+def clock_pair() -> tuple[int, int]:
+    """(monotonic, realtime) now, ns: what a log keeps every 10 s to say how the two drift apart."""
+    return time.monotonic_ns(), time.time_ns()
+
+
 class RealClock:
     """The host's monotonic clock, shifted to read as Unix time."""
 

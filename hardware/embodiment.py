@@ -124,8 +124,8 @@ def embodiment_names() -> tuple[str, ...]:
     return tuple(sorted(own | {e.name for e in entry_points(group="telerig.embodiments")}))
 
 
-def load_embodiment(name: str) -> Embodiment:
-    """Read an embodiment by name.  :raises ConfigError: unknown name, or the file does not hold together."""
+def embodiment_tables(name: str) -> dict[str, Any]:
+    """An embodiment's TOML tables by name; what a recording freezes.  :raises ConfigError: unknown, or not TOML."""
     path = FOLDER / f"{name}.toml"
     if not path.exists():
         found = [e for e in entry_points(group="telerig.embodiments") if e.name == name]
@@ -133,9 +133,18 @@ def load_embodiment(name: str) -> Embodiment:
             raise ConfigError(f"embodiment '{name}' is unknown; known: {', '.join(embodiment_names())}")
         path = Path(found[0].load()())
     try:
-        return parse_embodiment(tomllib.loads(path.read_text()))
-    except (KeyError, TypeError, tomllib.TOMLDecodeError) as error:
+        return tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not an embodiment: {error}")
+
+
+def load_embodiment(name: str) -> Embodiment:
+    """Read an embodiment by name.  :raises ConfigError: unknown name, or the file does not hold together."""
+    tables = embodiment_tables(name)
+    try:
+        return parse_embodiment(tables)
+    except (KeyError, TypeError) as error:
+        raise ConfigError(f"embodiment {name}: does not hold together: {error}")
 
 
 def parse_embodiment(raw: Mapping[str, Any]) -> Embodiment:

@@ -75,10 +75,17 @@ def pack(sample: Sample, spec: StreamSpec, record: Any, seq: int) -> None:
             if len(blob) > item.max_bytes:
                 raise ValueError(f"{spec.name}: '{item.name}' has {len(blob)} bytes, at most {item.max_bytes} fit")
             record[f"{item.name}_size"] = len(blob)
-            # assigning the void field would pad it with zeros: write the prefix only
-            offset = record.dtype.fields[item.name][1]
-            record_bytes = np.frombuffer(record, np.uint8) if record.ndim else record.reshape(1).view(np.uint8)
-            record_bytes[offset : offset + len(blob)] = np.frombuffer(blob, np.uint8)
+            _bytes(record)[(offset := _offset(record, item.name)) : offset + len(blob)] = np.frombuffer(blob, np.uint8)
+
+
+def _bytes(record: Any) -> NDArray[np.uint8]:
+    """A record's memory as bytes: a void field read or written whole would copy (and pad) all of its maximum length."""
+    view: NDArray[np.uint8] = record.reshape(1).view(np.uint8)
+    return view
+
+
+def _offset(record: Any, name: str) -> int:
+    return int(record.dtype.fields[name][1])
 
 
 def unpack(spec: StreamSpec, record: Any) -> Sample:
@@ -88,7 +95,8 @@ def unpack(spec: StreamSpec, record: Any) -> Sample:
         if isinstance(item, ArraySpec):
             data[item.name] = np.array(record[item.name])
         else:
-            data[item.name] = record[item.name].tobytes()[: int(record[f"{item.name}_size"])]
+            size = min(int(record[f"{item.name}_size"]), item.max_bytes)
+            data[item.name] = _bytes(record)[(offset := _offset(record, item.name)) : offset + size].tobytes()
     flags = int(record["flags"])
     valid = None
     if flags & FLAG_VALID_KNOWN:

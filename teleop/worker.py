@@ -11,6 +11,7 @@ from telerig.drivers import table
 from telerig.hardware.errors import DeviceError, DeviceIdentityError, DeviceLost, TelerigError
 from telerig.hardware.events import Level
 from telerig.hardware.protocols import Device, DeviceContext
+from telerig.teleop import realtime
 from telerig.teleop.child import Child
 from telerig.teleop.config_values import build_config
 from telerig.teleop.open_port import port_opener
@@ -79,6 +80,8 @@ def run(child: Child) -> None:
     device = build_device(child)
     keeper = Keeper(child, device)
     writers = {spec.name: child.writer(spec.name) for spec in device.streams}
+    if child.fifo:
+        realtime.quiet_interpreter()
     linger_ns = int(child.settings.get("linger_s", 0.0) * 1e9)
     end: int | None = None
     while end is None or child.clock.now() < end:

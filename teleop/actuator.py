@@ -1,0 +1,119 @@
+"""An actuator's own process: the watchdog half of the guard beside the bus, needing nobody else.
+
+One cycle: wait for a fresh command (or the bus period), let the watchdog decide, write to the bus, read the robot's
+state.  When the loop, the agent, the recorder or the command line stops, nothing here depends on them: the newest
+command outlives its ttl and the robot holds, then damps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from telerig.hardware.commands import Command, Mode, TargetSpec, from_sample
+from telerig.hardware.errors import CommandRefused, DeviceLost
+from telerig.hardware.events import Event, Level
+from telerig.hardware.protocols import Actuator, Clock, StreamReader
+from telerig.hardware.samples import Sample
+from telerig.teleop import realtime
+from telerig.teleop.child import Child
+from telerig.teleop.guard_watchdog import Action, Watchdog
+from telerig.teleop.stream import SharedReader
+from telerig.teleop.worker import Keeper, build_device
+
+END_DAMP_NS = 1_200_000_000  # hold 1 s, then damp, before the process goes
+
+
+class ActuatorLoop:
+    """The cycle without its process: also what virtual time runs.
+
+    :param readers: the ``sent`` stream of every target, by target name.
+    :param write: publishes a sample (state, ``applied``);  ``emit``: reports an event.
+    """
+
+    def __init__(
+        self,
+        device: Actuator,
+        readers: Mapping[str, StreamReader],
+        write: Callable[[Sample], object],
+        emit: Callable[[Event], None],
+        clock: Clock,
+    ) -> None:
+        self.device, self._readers, self._write, self._emit, self._clock = device, readers, write, emit, clock
+        self.targets: tuple[TargetSpec, ...] = tuple(device.targets)
+        self.watchdog = Watchdog(self.targets, "watchdog")
+        self._last: dict[str, int] = {}  # target -> number of its newest sample seen
+        self._newest: dict[str, Command | None] = {t.name: None for t in self.targets}
+
+    def command(self, estop: bool) -> None:
+        """Let the watchdog decide, and do it.  :raises DeviceLost: the robot is gone."""
+        for target in self.targets:
+            sample = self._readers[target.name].latest()
+            if sample is not None and sample.seq != self._last.get(target.name):
+                self._last[target.name] = sample.seq
+                self._newest[target.name] = from_sample(sample)
+        try:
+            for action in self.watchdog.step(self._clock.now(), self._newest, estop):
+                self._carry_out(action)
+        finally:
+            for event in self.watchdog.drain():
+                self._emit(event)
+
+    def _carry_out(self, action: Action) -> None:
+        if action.command is not None:
+            self.device.send(action.command)
+        elif action.changed and action.mode == Mode.HOLD:
+            self.device.hold()
+        elif action.changed:
+            self.device.damp()
+        done = self._clock.now()
+        data = {
+            "data": action.data if action.command is not None else np.full(action.data.shape, np.nan),
+            "action": np.array(int(action.mode), np.uint8),
+            "command_seq": np.array(action.command_seq, np.int64),
+            "clamped": np.array(action.clamped, np.uint8),
+        }
+        self._write(Sample(f"{action.target}/applied", done, done, data))
+
+    def forget(self) -> None:
+        """After the device was lost: the watchdog starts anew, so that whatever the robot should do is said again."""
+        self.watchdog = Watchdog(self.targets, "watchdog")
+
+
+def run(child: Child) -> None:
+    """The worker of a device that moves."""
+    device = build_device(child)
+    keeper = Keeper(child, device)
+    writers = {name: child.writer(name) for name in child.settings["writes"]}
+
+    def write(sample: Sample) -> None:
+        writers[sample.stream].write(sample)
+
+    readers = {t.name: child.reader(f"{t.name}/sent") for t in device.targets}
+    loop = ActuatorLoop(device, readers, write, lambda e: child.emit(replace(e, source=child.name)), child.clock)
+    wake: SharedReader = readers[device.targets[0].name]
+    realtime.quiet_interpreter()
+    timeout_s = 0.5 / float(child.settings["rate_hz"])
+    seen, end = 0, None
+    while end is None or child.clock.now() < end:
+        child.beat()
+        if child.stopping and end is None:
+            end = child.clock.now() + END_DAMP_NS
+        if not keeper.ensure_open():
+            continue
+        wake.wait(seen, timeout_s)
+        seen = wake.written
+        try:
+            loop.command(child.control.estop)
+            for sample in device.read(0.0):
+                write(sample)
+        except CommandRefused as error:
+            child.say(Level.ERROR, "actuator.refused", str(error))
+        except DeviceLost as error:
+            keeper.lost(error)
+            loop.forget()
+    if keeper.is_open:
+        device.damp()
+        device.close()

@@ -1,0 +1,142 @@
+"""A live session from a rig: what every command that runs in real time builds on (teleop, run, replay, demo, bench)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from telerig.hardware.errors import ConfigError, DeviceError
+from telerig.teleop import realtime
+from telerig.teleop.episodes import EpisodeCommand, episode_sample
+from telerig.teleop.operator_input import operator_sample
+from telerig.teleop.plan import DevicePlan, all_streams, device_process, emulation_process, plan_devices, rig_as_told
+from telerig.teleop.rig import Rig
+from telerig.teleop.session import ProcessSpec, Session
+
+COCKPIT = {"factory": "telerig.teleop.cockpit_build:build"}
+BEAT_S = 0.03
+
+
+@dataclass(frozen=True)
+class LiveOptions:
+    """What to run.
+
+    :param agent: ``{"factory": "module:function", …}``: who issues commands.
+    :param record: the session folder to make, or None.
+    :param unattended: enable without a person; for simulated robots only.
+    :param extra: further processes (a virtual operator, a policy's inference), and the streams they write.
+    """
+
+    agent: Mapping[str, Any] = field(default_factory=lambda: dict(COCKPIT))
+    record: Path | None = None
+    task: str = ""
+    dry_run: bool = False
+    speed: float = 1.0
+    home: bool = True
+    unattended: bool = False
+    extra: tuple[ProcessSpec, ...] = ()
+    extra_streams: tuple[Any, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def is_simulated(plans: Mapping[str, DevicePlan]) -> bool:
+    """Whether every robot of the rig is simulated or emulated."""
+    return all(p.device.rig.emulate or "world" in p.device.config_values for p in plans.values() if p.moves)
+
+
+def recorded_streams(rig: Rig, plans: Mapping[str, DevicePlan], names: list[str]) -> list[str]:
+    """Names of the streams that go into the log: all but those of devices the rig does not record."""
+    from telerig.teleop.recorder import COMMANDS
+
+    left_out = {s.name for n, p in plans.items() if not rig.devices[n].rig.record for s in p.streams}
+    left_out |= {n for n in names if n.endswith("/controls")} | {*COMMANDS, "session/scene", "session/operator"}
+    return [n for n in names if n not in left_out]
+
+
+def build(rig: Rig, folder: Path, options: LiveOptions) -> Session:
+    """Plan a session; nothing runs until it is entered.
+
+    :raises ConfigError: unattended with a robot that is not simulated, or an existing recording in the way.
+    """
+    plans = plan_devices(rig)
+    simulated = is_simulated(plans)
+    if options.unattended and not simulated:
+        raise ConfigError(f"{rig.path}: --unattended is for simulated robots only; this rig's robot is real")
+    streams = [*all_streams(rig, plans), *options.extra_streams]
+    told = rig_as_told(rig)
+    rate = rig.file.session.rate_hz
+    processes = [device_process(rig, p, folder) for p in plans.values()]
+    if (emulation := emulation_process(rig, folder)) is not None:
+        processes.append(emulation)
+    stale = {s.name: ms / 1e3 for n, p in plans.items() if (ms := rig.devices[n].rig.stale_ms) for s in p.streams}
+    pedals = next((f"{n}/pedals" for n, p in plans.items() if any(s.name == f"{n}/pedals" for s in p.streams)), "")
+    loop: dict[str, Any] = {"rig": told, "agent": dict(options.agent), "rate_hz": rate}
+    loop["options"] = {"dry_run": options.dry_run, "speed": options.speed, "home": options.home, "stale_s": stale}
+    loop["operator"] = {"pedals": pedals, "unattended": options.unattended}
+    processes.append(
+        ProcessSpec("loop", "telerig.teleop.loop_process:run", loop, fifo=realtime.LOOP, restart=False, order=6)
+    )
+    if options.record is not None:
+        if options.record.exists() and any(options.record.iterdir()):
+            raise ConfigError(f"{options.record}: already holds something; choose another --record folder")
+        from telerig.hardware.events import event_stream
+
+        names = [s.name for s in streams] + [event_stream(p.name).name for p in (*processes, *options.extra)]
+        settings = {"rig": told, "folder": str(options.record), "task": options.task or rig.file.session.task}
+        settings |= {"simulated": simulated, "extra": dict(options.facts)}
+        settings["streams"] = [*recorded_streams(rig, plans, names), "session/events"]
+        processes.append(ProcessSpec("recorder", "telerig.teleop.recorder:run", settings, nice=5, order=2))
+    return Session(folder, streams, [*processes, *options.extra])
+
+
+class Steward(threading.Thread):
+    """Beats, supervises and passes on the operator's keys, 30 times a second, whatever the screen is doing."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(name="steward", daemon=True)
+        self.session = session
+        self.enable = False
+        self._end = threading.Event()
+
+    def run(self) -> None:
+        """Until :meth:`end`."""
+        while not self._end.wait(BEAT_S):
+            self.session.supervise()
+            sample = operator_sample(self.enable, self.session.control.resets, self.session.clock.now())
+            self.session.writer("session/operator").write(sample)
+
+    def end(self) -> None:
+        """Stop beating (the session must be ending)."""
+        self._end.set()
+        self.join()
+
+    def episode(self, command: EpisodeCommand, text: str = "") -> None:
+        """Ask something of the recorder."""
+        sample = episode_sample("session", command, self.session.clock.now(), text)
+        self.session.writer("session/episode").write(sample)
+
+
+def wait_until_running(session: Session, limit_s: float = 30.0) -> None:
+    """Until every process has given a sign of life.  :raises DeviceError: one ended or took too long; its last words."""
+    deadline = session.clock.now() + int(limit_s * 1e9)
+    pause = threading.Event()
+    while not session.started():
+        if session.failed:
+            raise DeviceError(session.failed)
+        if session.clock.now() > deadline:
+            late = [n for n, i in session.beats.items() if n != "session" and not session.control.last_beat(i)]
+            words = "; ".join(f"{n}: {session.last_words(n)}" for n in late)
+            raise DeviceError(f"did not start within {limit_s:.0f} s: {words}")
+        pause.wait(0.05)
+
+
+def applied_latency_ms(sent: Any, applied: Any) -> float:
+    """From the newest operator sample's arrival to the bus write, of one command, ms; NaN where it does not apply."""
+    if int(applied.array("command_seq")) != int(sent.array("command_seq")):
+        return float("nan")
+    return float(applied.t_sample - int(np.asarray(sent.array("t_inputs"))[1])) / 1e6

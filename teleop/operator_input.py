@@ -1,0 +1,87 @@
+"""What the operator's hands and feet say besides the pose: enable, stop, reset, episode.
+
+Enable comes from the pedal box where the rig has one, else from the keyboard (a stream the command line writes 30 times
+a second: when it stops, enable is released).  A pedal box that is gone is an open stop switch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from telerig.hardware.protocols import StreamReader
+from telerig.hardware.samples import Sample
+from telerig.hardware.specs import ArraySpec, StreamSpec
+from telerig.teleop.control import ControlBlock
+from telerig.teleop.episodes import EpisodeCommand
+from telerig.teleop.states import State
+from telerig.teleop.switches import Press, Switches
+
+OPERATOR = StreamSpec("session/operator", (ArraySpec("enable", (), "<u1"), ArraySpec("resets", (), "<i8")), 30.0)
+FRESH_NS = 150_000_000  # five beats of the command line
+PEDALS_FRESH_NS = 100_000_000
+
+
+def operator_sample(enable: bool, resets: int, now: int) -> Sample:
+    """The command line's keys as a sample of ``session/operator``."""
+    return Sample(OPERATOR.name, now, now, {"enable": np.array(enable, np.uint8), "resets": np.array(resets, np.int64)})
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """One tick's switches."""
+
+    enable: bool
+    stop: bool
+    estop: bool
+    reset: bool
+    episode: EpisodeCommand | None
+
+
+class OperatorInput:
+    """Reads pedals and keyboard.
+
+    :param told: ``pedals`` (stream name or ""), ``unattended`` (enable without a person: simulated robots only).
+    """
+
+    def __init__(self, told: Mapping[str, Any], readers: Mapping[str, StreamReader], control: ControlBlock) -> None:
+        self._pedals: str = told["pedals"]
+        self._unattended = bool(told["unattended"])
+        self._readers, self._control = readers, control
+        self._switches = Switches()
+        self._seen = -1
+        self._resets = control.resets
+        self._ticks = 0
+
+    def step(self, now: int, state: State) -> Hands:
+        """What holds at this instant."""
+        resets, self._resets = self._resets, self._control.resets
+        reset = self._resets != resets
+        enable, stop, episode = False, False, None
+        if self._pedals:
+            enable, stop, episode = self._read_pedals(now)
+        else:
+            keys = self._readers[OPERATOR.name].latest()
+            enable = keys is not None and now - keys.t_arrival < FRESH_NS and bool(keys.array("enable"))
+        if self._unattended:
+            # the state machine wants to see a press: released for half a second outside of motion, then held
+            self._ticks = 0 if state is State.HOMING else self._ticks + 1
+            enable = state in (State.MATCHING, State.ENGAGED) or self._ticks % 150 > 100
+        return Hands(enable, stop, self._control.estop, reset, episode)
+
+    def _read_pedals(self, now: int) -> tuple[bool, bool, EpisodeCommand | None]:
+        sample = self._readers[self._pedals].latest()
+        if sample is None:
+            return False, False, None  # never seen: nothing can be enabled, but nothing ran that could be stopped
+        if now - sample.t_arrival > PEDALS_FRESH_NS:
+            return False, True, None
+        if sample.seq != self._seen:
+            self._seen = sample.seq
+            press = self._switches.update(sample.t_sample, sample.array("switches"))
+        else:
+            press = None
+        meaning = {Press.SHORT: EpisodeCommand.START_OR_KEEP, Press.LONG: EpisodeCommand.DISCARD}
+        return self._switches.enable, self._switches.stop, meaning.get(press) if press is not None else None

@@ -1,0 +1,154 @@
+"""Rig files: what is plugged together, in TOML; every mistake is one line: file, key, what is allowed.
+
+See docs/rigs.md for the format and rigs/ for examples.  ``[devices.NAME]`` has the keys below plus its driver's own
+(the fields of the driver's ``Config``); ``[cockpit]`` says how the operator's devices become robot commands.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from telerig.drivers import table
+from telerig.hardware.errors import ConfigError
+from telerig.teleop.config_values import build_config, describe
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+RESERVED = ("session", "loop", "recorder", "emulation", "operator", "policy")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SessionRig(_Strict):
+    """``[session]``."""
+
+    rate_hz: float = Field(200.0, ge=20, le=500)
+    task: str = ""
+
+
+class DeviceRig(BaseModel):
+    """``[devices.NAME]``: keys every device has; the rest goes to the driver."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    driver: str
+    port: str = ""
+    emulate: bool = False
+    record: bool = True
+    stale_ms: float | None = Field(None, gt=0)
+    calibrate: bool = True
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """The driver's own keys, as written."""
+        return dict(self.model_extra or {})
+
+
+class RigFile(_Strict):
+    """A whole rig file."""
+
+    name: Name
+    title: str = ""
+    session: SessionRig = SessionRig()  # type: ignore[call-arg]
+    devices: dict[Name, DeviceRig] = Field(min_length=1)
+    cockpit: dict[str, Any] = {}
+    operator: dict[str, Any] = {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Device:
+    """One device of a rig, checked: its driver class and that driver's config."""
+
+    name: str
+    rig: DeviceRig
+    driver: type[Any]
+    config: Any
+
+    @property
+    def config_values(self) -> dict[str, Any]:
+        """The config as plain values, for other processes and for the session's record."""
+        return dataclasses.asdict(self.config)
+
+    @property
+    def baud(self) -> int:
+        """Serial speed, from the driver's config."""
+        return int(getattr(self.config, "baud", 115200))
+
+
+@dataclasses.dataclass(frozen=True)
+class Rig:
+    """A rig, checked as far as it can be without its hardware."""
+
+    path: Path
+    text: str
+    file: RigFile
+    devices: dict[str, Device]
+
+    @property
+    def name(self) -> str:
+        """The rig's name."""
+        return self.file.name
+
+    @property
+    def calibration_path(self) -> Path:
+        """Where ``telerig calibrate`` writes and everything else reads."""
+        return self.path.with_suffix(".calibration.json")
+
+
+def load_rig(path: Path, emulate: bool = False) -> Rig:
+    """Read and check a rig file.
+
+    :param emulate: run every device that has an emulator against it, whatever the file says.
+    :raises ConfigError: every mistake found, one line each: file, key, what is allowed.
+    """
+    try:
+        text = path.read_text()
+        raw = tomllib.loads(text)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}")
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not TOML: {error}")
+    return parse_rig(raw, path, text, emulate)
+
+
+def parse_rig(raw: dict[str, Any], path: Path, text: str, emulate: bool = False) -> Rig:
+    """A rig from its TOML tables.  :raises ConfigError: as :func:`load_rig`."""
+    try:
+        file = RigFile.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError("\n".join(f"{path}: {line}" for line in describe(error, "").splitlines()))
+    devices: dict[str, Device] = {}
+    mistakes: list[str] = []
+    for name, rig in file.devices.items():
+        try:
+            devices[name] = _device(name, rig, emulate)
+        except ConfigError as error:
+            mistakes += str(error).splitlines()
+    if mistakes:
+        raise ConfigError("\n".join(f"{path}: {line}" for line in mistakes))
+    return Rig(path, text, file, devices)
+
+
+def _device(name: str, rig: DeviceRig, emulate: bool) -> Device:
+    where = f"devices.{name}"
+    if name in RESERVED:
+        raise ConfigError(f"{where}: this name is telerig's own; choose another")
+    try:
+        driver = table.driver(rig.driver)
+    except ConfigError as error:
+        raise ConfigError(f"{where}.driver: {error}")
+    own = rig.own
+    fields = {f.name for f in dataclasses.fields(driver.Config)}
+    if "port" in fields and rig.port:
+        own.setdefault("port", rig.port)
+    config = build_config(driver.Config, own, where)
+    if emulate and rig.driver in table.EMULATORS:
+        rig = rig.model_copy(update={"emulate": True})
+    if rig.emulate and rig.driver not in table.EMULATORS:
+        raise ConfigError(f"{where}.emulate: driver {rig.driver} has no emulator")
+    return Device(name, rig, driver, config)

@@ -1,0 +1,167 @@
+"""Streams: nothing torn, nothing silently lost, across processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from telerig.hardware.errors import ConfigError
+from telerig.hardware.samples import Sample, pack, unpack
+from telerig.hardware.specs import ArraySpec, BlobSpec, StreamSpec
+from telerig.teleop.stream import LocalReader, LocalStream, SharedReader, StreamMemory, StreamWriter
+
+SPEC = StreamSpec("arm/joints", (ArraySpec("position", (7,)), ArraySpec("status", (2,), "<u1")), 50.0, 0.5)
+IMAGE = StreamSpec("cam/color", (BlobSpec("jpeg", 5000, "image/jpeg"),), 10.0, 1.0)
+
+
+def sample(i: int) -> Sample:
+    """A sample whose every byte depends on ``i``."""
+    return Sample(
+        "arm/joints", 1000 + i, 990 + i, {"position": np.full(7, float(i)), "status": np.full(2, i % 251, np.uint8)}
+    )
+
+
+@pytest.fixture(params=["shared", "local"])
+def ends(request: pytest.FixtureRequest):
+    """A writer and a function that makes readers, in both kinds of stream."""
+    if request.param == "shared":
+        memory = StreamMemory(SPEC)
+        return StreamWriter(memory), lambda: SharedReader(StreamMemory(SPEC, os.dup(memory.fd)))
+    stream = LocalStream(SPEC)
+    return stream, lambda: LocalReader(stream)
+
+
+def test_latest_is_none_before_the_first_sample(ends):
+    _, reader = ends
+    assert reader().latest() is None
+    assert reader().window(0, 10**18) == []
+
+
+@given(st.integers(1, 90))
+def test_window_returns_what_lies_in_it_oldest_first(n):
+    stream = LocalStream(SPEC)
+    memory = StreamMemory(SPEC)
+    writer = StreamWriter(memory)
+    for i in range(n):
+        stream.write(sample(i))
+        writer.write(sample(i))
+    kept = min(n, SPEC.capacity)
+    for reader in (LocalReader(stream), SharedReader(memory)):
+        got = [s.seq for s in reader.window(990 + n - 10, 990 + n - 2)]
+        wanted = [i for i in range(max(0, n - 10), n - 1) if i >= n - kept + (0 if n < SPEC.capacity else 1) or n < kept]
+        assert got == [i for i in wanted if i > n - SPEC.capacity]
+    os.close(memory.fd)
+
+
+def test_a_tap_sees_every_sample_once_and_is_told_how_many_it_lost(ends):
+    writer, make = ends
+    tap = make().tap()
+    for i in range(10):
+        writer.write(sample(i))
+    got, lost = tap.read()
+    assert [s.seq for s in got] == list(range(10))
+    assert lost == 0
+    total = SPEC.capacity + 7
+    for i in range(total):
+        writer.write(sample(i))
+    got, lost = tap.read()
+    assert len(got) + lost == total
+    assert lost == 7
+
+
+def test_a_writer_after_a_crash_goes_on_counting():
+    memory = StreamMemory(SPEC)
+    StreamWriter(memory).write(sample(0))
+    assert StreamWriter(memory).write(sample(1)).seq == 1
+
+
+def test_memory_of_another_layout_is_refused():
+    memory = StreamMemory(SPEC)
+    with pytest.raises(ConfigError, match="another layout"):
+        StreamMemory(IMAGE, os.dup(memory.fd))
+
+
+def test_a_blob_that_does_not_fit_is_refused():
+    writer = StreamWriter(StreamMemory(IMAGE))
+    with pytest.raises(ValueError, match="at most 5000"):
+        writer.write(Sample("cam/color", 1, 1, {"jpeg": b"x" * 5001}))
+
+
+@given(st.binary(max_size=5000), st.integers(0, 2**60))
+def test_blobs_survive_whatever_lay_in_the_slot_before(blob, t):
+    record = np.zeros(1, IMAGE.dtype)
+    pack(Sample("cam/color", 1, 1, {"jpeg": b"y" * 5000}), IMAGE, record[0], 0)
+    pack(Sample("cam/color", t, t, {"jpeg": blob}), IMAGE, record[0], 1)
+    assert unpack(IMAGE, record[0]).blob("jpeg") == blob
+
+
+@given(st.lists(st.booleans(), min_size=9, max_size=9))
+def test_valid_bits_and_unknown_instants_survive(bits):
+    record = np.zeros(1, SPEC.dtype)
+    given_sample = Sample("arm/joints", 5, 4, sample(3).data, 2, None, None, np.array(bits), True)
+    pack(given_sample, SPEC, record[0], 9)
+    back = unpack(SPEC, record[0])
+    assert back.valid is not None
+    assert back.valid.tolist() == bits
+    assert (back.t_device, back.seq_device, back.spaced, back.seq) == (None, None, True, 9)
+    pack(sample(1), SPEC, record[0], 10)
+    assert unpack(SPEC, record[0]).valid is None
+
+
+def test_a_reader_in_a_hurry_never_sees_a_torn_sample():
+    """One thread writes flat out into four slots; every sample read must be all of one piece."""
+    spec = StreamSpec("s/x", (ArraySpec("position", (512,)),), 4.0, 1.0)
+    memory = StreamMemory(spec)
+    writer, reader = StreamWriter(memory), SharedReader(memory)
+    stop = threading.Event()
+
+    def write() -> None:
+        i = 0
+        while not stop.is_set():
+            writer.write(Sample("s/x", i, i, {"position": np.full(512, float(i))}))
+            i += 1
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        seen = 0
+        while seen < 2000:
+            got = reader.latest()
+            if got is not None:
+                assert len(set(got.array("position").tolist())) == 1
+                assert got.array("position")[0] == got.t_arrival == got.seq
+                seen += 1
+    finally:
+        stop.set()
+        thread.join()
+
+
+WAITER = """
+import sys
+from telerig.hardware.specs import ArraySpec, StreamSpec
+from telerig.teleop.stream import SharedReader, StreamMemory
+spec = StreamSpec("arm/joints", (ArraySpec("position", (7,)), ArraySpec("status", (2,), "<u1")), 50.0, 0.5)
+reader = SharedReader(StreamMemory(spec, int(sys.argv[1])))
+print("ready", flush=True)
+print(reader.wait(0, 20.0), reader.latest().array("position")[0], flush=True)
+"""
+
+
+@pytest.mark.realtime
+def test_a_waiting_reader_in_another_process_is_woken():
+    memory = StreamMemory(SPEC)
+    child = subprocess.Popen(
+        [sys.executable, "-c", WAITER, str(memory.fd)], pass_fds=[memory.fd], stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "ready\n"
+    StreamWriter(memory).write(sample(42))
+    assert child.stdout.readline() == "True 42.0\n"
+    assert child.wait(10) == 0
+    child.stdout.close()
