@@ -211,3 +211,54 @@ class TestSetup:
         stamp.rename(checkout / ".venv" / ".telerig-all,dev")
         self.run(checkout, "")
         assert len(calls.read_text().splitlines()) == 2
+
+
+class TestSkips:
+    """CI counts skipped tests and refuses reasons that nobody has allowed."""
+
+    @pytest.mark.parametrize(
+        ("reason", "code"), [("real-time priority is not granted here", 0), ("did not feel like it", 1), (None, 0)]
+    )
+    def test_reasons(self, reason: str | None, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        skip = f'<skipped type="pytest.skip" message="{reason}"/>' if reason else ""
+        report = tmp_path / "junit.xml"
+        report.write_text(
+            f"<testsuites><testsuite><testcase name='a'>{skip}</testcase><testcase name='b'/></testsuite></testsuites>"
+        )
+        assert load(ROOT / ".ci" / "skips.py").main(str(report)) == code
+        out = capsys.readouterr().out
+        assert f"skips: {int(bool(reason))} of 2 tests" in out
+        assert (reason or "") in out
+
+    def test_an_empty_run_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "junit.xml").write_text("<testsuites><testsuite/></testsuites>")
+        assert load(ROOT / ".ci" / "skips.py").main(str(tmp_path / "junit.xml")) == 1
+
+
+class TestLicences:
+    """CI refuses licences that users could not live with."""
+
+    @pytest.mark.parametrize(
+        "text",
+        ["MIT", "BSD-3-Clause AND 0BSD AND MIT", "MIT OR Apache-2.0", "DFSG approved; MIT License", "(MIT AND Zlib)"],
+    )
+    def test_permissive(self, text: str) -> None:
+        script = load(ROOT / ".ci" / "licences.py")
+        assert script.licences(text) <= script.PERMISSIVE
+
+    @pytest.mark.parametrize(
+        "text", ["LGPL-2.1", "GNU General Public License v3 (GPLv3)", "MIT AND GPL-3.0-only", "UNKNOWN", "CC-BY-NC-4.0"]
+    )
+    def test_refused(self, text: str) -> None:
+        script = load(ROOT / ".ci" / "licences.py")
+        assert script.licences(text) - script.PERMISSIVE - script.TEST_TOOLS_TOO
+
+    def test_mpl_is_for_test_tools(self) -> None:
+        script = load(ROOT / ".ci" / "licences.py")
+        assert script.licences("Mozilla Public License 2.0 (MPL 2.0)") <= script.TEST_TOOLS_TOO
+        assert not script.licences("MPL-2.0") <= script.PERMISSIVE
+
+    def test_what_users_install(self) -> None:
+        found = load(ROOT / ".ci" / "licences.py").closure("telerig", {"all"})
+        assert {"torch", "mujoco", "numpy", "typer", "rerun-sdk"} <= found
+        assert found & {"pytest", "hypothesis", "mypy", "ruff"} == set()
