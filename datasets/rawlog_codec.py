@@ -37,6 +37,9 @@ def varint(value: int) -> bytes:
     return bytes(out)
 
 
+_SMALL = [varint(n) for n in range(512)]  # lengths of stamps and valid bits
+
+
 def _tag(number: int, wire: int) -> bytes:
     return varint(number << 3 | wire)
 
@@ -110,14 +113,23 @@ class SampleCodec:
         self.groups = [
             (number, dtype, [a for a in spec.arrays if _group(a) == name]) for name, number, dtype in _GROUPS
         ]
+        self._sizes = {a.name: a.size for a in spec.arrays}
         self._native = {a.name: np.dtype(a.dtype) for a in spec.arrays}
         self._image = spec.blobs[0] if self.schema == IMAGE else None
         if self._image is not None:
             self._image_head = _delimited(3, image_format(self._image).encode())
             if self._image.frame:
                 self._image_head += _delimited(4, self._image.frame.encode())
-        self.plan = [(_tag(n, _BYTES) + varint(d.itemsize * sum(a.size for a in items)), d, items)
-                      for n, d, items in self.groups if sum(a.size for a in items)]  # fmt: skip
+        # ArraySpec.size computes a product each time: too slow for a few thousand samples a second
+        self.plan = [
+            (_tag(number, _BYTES) + varint(dtype.itemsize * sum(a.size for a in items)), dtype, items)
+            for number, dtype, items in self.groups
+            if sum(a.size for a in items)
+        ]
+        self._fast = [
+            (head, [(a.name, a.size, np.dtype(a.dtype), dtype) for a in items]) for head, dtype, items in self.plan
+        ]
+        self._blob_names = [] if self._image is not None else [b.name for b in spec.blobs]
 
     @property
     def schema_data(self) -> bytes:
@@ -139,28 +151,26 @@ class SampleCodec:
         if self.schema == EVENT:
             return self._encode_event(sample)
         body = _encode_stamp(sample)
-        pieces = [b"\x0a", varint(len(body)), body]
+        pieces = [b"\x0a", _SMALL[len(body)] if len(body) < len(_SMALL) else varint(len(body)), body]
         data = sample.data
-        for head, dtype, items in self.plan:
+        for head, items in self._fast:
             pieces.append(head)
-            for item in items:
-                pieces.append(self._bytes_of(item, data[item.name], dtype))
+            for name, size, native, wire in items:
+                array = np.asarray(data[name], native)
+                if array.size != size:
+                    raise ValueError(f"{self.spec.name}: '{name}' has {array.size} elements, its spec says {size}")
+                pieces.append(array.tobytes() if native is wire else array.astype(wire, copy=False).tobytes())
+        for name in self._blob_names:
+            blob = sample.blob(name)
+            pieces += (b"\x2a", varint(len(blob)), blob)
         if self._image is None:
-            for blob in self.spec.blobs:
-                pieces += (b"\x2a", varint(len(data[blob.name])), bytes(data[blob.name]))
             return b"".join(pieces)
         vector = b"".join(pieces)
-        image = bytes(data[self._image.name])
+        image = sample.blob(self._image.name)
         seconds, nanos = divmod(sample.t_sample, 1_000_000_000)
         instant = (b"\x08" + varint(seconds) if seconds else b"") + (b"\x10" + varint(nanos) if nanos else b"")
         stamp = _delimited(1, instant) + self._image_head + _delimited(EXTRA, vector)
         return b"".join((stamp, b"\x12", varint(len(image)), image))
-
-    def _bytes_of(self, item: ArraySpec, value: Value, dtype: np.dtype[Any]) -> bytes:
-        array = np.asarray(value, self._native[item.name])
-        if array.size != item.size:
-            raise ValueError(f"{self.spec.name}: '{item.name}' has {array.size} elements, its spec says {item.size}")
-        return array.astype(dtype, copy=False).tobytes()
 
     def _encode_event(self, sample: Sample) -> bytes:
         raw = sample.blob(self.spec.blobs[0].name)
@@ -196,13 +206,14 @@ class SampleCodec:
         return _decode_stamp(parts[1], self.spec, ordered)
 
     def _split(self, data: bytes, dtype: np.dtype[Any], items: Sequence[ArraySpec], out: dict[str, Value]) -> None:
-        wanted = dtype.itemsize * sum(a.size for a in items)
+        wanted = dtype.itemsize * sum(self._sizes[a.name] for a in items)
         if len(data) != wanted:
             raise DataError(f"{self.spec.name}: message holds {len(data)} bytes of {dtype}, its spec says {wanted}")
         flat, at = np.frombuffer(data, dtype), 0
         for item in items:
-            part = flat[at : at + item.size].reshape(item.shape)
-            at += item.size
+            size = self._sizes[item.name]
+            part = flat[at : at + size].reshape(item.shape)
+            at += size
             out[item.name] = part.astype(self._native[item.name])
 
 
@@ -223,7 +234,7 @@ def _encode_stamp(s: Sample) -> bytes:
         out += _OPTIONAL.pack(0x19, s.t_device)
     if s.valid is not None:
         bits = np.packbits(s.valid, bitorder="little").tobytes()
-        out += b"\x42" + varint(len(bits)) + bits
+        out += b"\x42" + (_SMALL[len(bits)] if len(bits) < len(_SMALL) else varint(len(bits))) + bits
     return out
 
 
