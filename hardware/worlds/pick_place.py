@@ -20,11 +20,11 @@ INSTRUCTION = "Put the orange canister on the blue disc."
 TIME_LIMIT_S = 8.0
 
 ROBOT_BASE = (0.0, 0.0, 0.74)  # m, pelvis, held
-TABLE_TOP = 0.80  # m
-TABLE_LOW = (0.14, -0.50)  # m, near right corner, xy
-TABLE_HIGH = (0.64, 0.30)  # m, far left corner
-AREA_LOW = (0.20, -0.26)  # m, both canister and disc are drawn uniformly from this 20 cm square
-AREA_HIGH = (0.40, -0.06)
+TABLE_TOP = 0.81  # m
+TABLE_LOW = (0.13, -0.50)  # m, near right corner, xy
+TABLE_HIGH = (0.63, 0.34)  # m, far left corner
+AREA_LOW = (0.19, -0.22)  # m, both canister and disc are drawn uniformly from this 20 cm square
+AREA_HIGH = (0.39, -0.02)
 MIN_SEPARATION = 0.10  # m between their centres: twice what counts as placed
 
 RADIUS = 0.022  # m, canister
@@ -79,7 +79,7 @@ def scene() -> Scene:
     middle, half = (low + high) / 2, (high - low) / 2
     x, y = ((np.array(AREA_LOW) + AREA_HIGH) / 2).tolist()
     floor = Geom("floor", "plane", (0.0, 0.0, 0.05), rgba=(0.62, 0.64, 0.66, 1.0))
-    top = Geom("table_top", "box", (half[0], half[1], 0.02), (0.0, 0.0, -0.02), rgba=(0.72, 0.66, 0.58, 1.0))
+    top = Geom("table_top", "box", (half[0], half[1], 0.02), (0.0, 0.0, -0.02), rgba=(0.58, 0.52, 0.44, 1.0))
     legs = tuple(
         Geom(f"table_leg_{i}", "cylinder", (0.02, (TABLE_TOP - 0.04) / 2),
              (sx * (half[0] - 0.04), sy * (half[1] - 0.04), -0.04 - (TABLE_TOP - 0.04) / 2),
