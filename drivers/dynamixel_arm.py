@@ -1,12 +1,13 @@
 """Follower arm of Dynamixel X-series servos: six joints and a gripper (embodiment ``follower_arm``), an actuator.
 
-**States.** After ``open`` the servos are limp, or still hold if an earlier session left them so; nothing moves.  The first
-``send`` or ``hold`` makes the goal the measured position and then switches torque on.
+**States.** After ``open`` the servos are limp, or still hold if an earlier session left them so; nothing moves.  The
+first ``send`` or ``hold`` makes the goal the measured position and then switches torque on.
 
 **Damping.** Torque off would drop the arm.  ``damp`` keeps torque on with Position P and I Gain 0 and Position D Gain
-``damping_gain``: the position controller's D term on a constant goal is a torque against velocity and nothing else, so the
-arm sinks slowly under its weight and gives way to a hand.  (Velocity mode with goal 0 would be stiff; changing the operating
-mode needs torque off.)  ``close`` damps, waits until the joints rest (at most ``settle_s``), and switches torque off.
+``damping_gain``: the position controller's D term on a constant goal is a torque against velocity and nothing else, so
+the arm sinks slowly under its weight and gives way to a hand.  (Velocity mode with goal 0 would be stiff; changing the
+operating mode needs torque off.)  ``close`` damps, waits until the joints rest (at most ``settle_s``), then switches
+torque off.
 
 **Firmware watchdog.** Bus Watchdog (98) is armed while torque is on: a servo that hears nothing for ``bus_watchdog_ms``
 stops where it is, and ignores goals.  That is reported, ``send`` refuses, and only ``hold`` clears it.
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from telerig.drivers.dynamixel_chain import Chain, GroupReading, Pacer, gather, identify, timing
+from telerig.drivers.dynamixel_chain import Block, Chain, GroupReading, Pacer, gather, identify, timing
 from telerig.drivers.dynamixel_torque import Torque
 from telerig.drivers.exo_arm import check_chain
 from telerig.hardware.commands import Command, Mode, TargetSpec
@@ -32,9 +33,7 @@ from telerig.hardware.samples import Sample
 from telerig.hardware.specs import ArraySpec, StreamSpec
 from telerig.hardware.wire import dynamixel_table as table
 
-BLOCK = (table.PRESENT_CURRENT, table.PRESENT_VELOCITY, table.PRESENT_POSITION)
-START = BLOCK[0].address
-LENGTH = BLOCK[-1].address + BLOCK[-1].size - START
+BLOCK = Block(table.PRESENT_CURRENT, table.PRESENT_VELOCITY, table.PRESENT_POSITION)
 REST = 0.05  # rad/s: at rest
 
 
@@ -93,8 +92,8 @@ class DynamixelArmConfig:
 class DynamixelArm:
     """The driver.  See :class:`telerig.hardware.protocols.Actuator`.
 
-    ``NAME/state``: ``position`` rad, ``velocity`` rad/s, ``effort`` N·m (7,), in the order of the target ``NAME/joints``.
-    Effort is a rough estimate: current times the torque constant of the data sheet's stall point.
+    ``NAME/state``: ``position`` rad, ``velocity`` rad/s, ``effort`` N·m (7,), in the order of the target
+    ``NAME/joints``.  Effort is a rough estimate: current times the torque constant of the data sheet's stall point.
     """
 
     Config = DynamixelArmConfig
@@ -148,13 +147,14 @@ class DynamixelArm:
             models = identify(bus, config.ids, config.model, config.min_firmware, context.name)
             if absent := [name_of(i) for i in config.ids if i not in models]:
                 raise DeviceOpenError(f"{context.name}: no answer from {', '.join(absent)}; the others answer")
-            chain = Chain(bus, config.ids, START, LENGTH, context, self._returned)
+            chain = Chain(bus, config.ids, BLOCK, context, self._returned)
             torque = Torque(chain, config, dict(zip(config.ids, self._target.velocity, strict=True)))
             torque.configure_all()
         except BaseException:
             bus.close()
             raise
-        self._torque, self._models = torque, models
+        self._torque = torque
+        self._effort = np.array([models[i].effort(1) for i in config.ids])  # (n,) N·m a current unit
         self._pacer = Pacer(context.clock, config.rate_hz)
 
     def _returned(self, ident: int) -> None:
@@ -177,17 +177,14 @@ class DynamixelArm:
         return [self._sample(reading)] if reading.errors else []
 
     def _sample(self, reading: GroupReading) -> Sample:
-        (current, velocity, position), valid = gather(reading, self._config.ids, BLOCK, START)
-        models = [self._models[i] for i in self._config.ids]
-        effort = np.array([m.effort(1) for m in models]) * current
+        (current, velocity, position), valid = gather(reading, self._config.ids, BLOCK)
         t_sample, sigma = timing(reading, self._config.return_delay_us)
         data = {
             "position": self._signs * ((position - table.CENTRE) * table.RAD_PER_TICK - self._offsets),
             "velocity": self._signs * velocity * table.RAD_S_PER_UNIT,
-            "effort": self._signs * effort,
+            "effort": self._signs * self._effort * current,
         }
-        bits = np.concatenate((valid[2], valid[1], valid[0]))
-        return Sample(self._spec.name, reading.t1, t_sample, data, sigma, valid=bits)
+        return Sample(self._spec.name, reading.t1, t_sample, data, sigma, valid=np.tile(valid, 3))
 
     def send(self, command: Command) -> None:
         """Sync write of the goals, clamped to the hard limits; switches torque on if it is off.
@@ -202,7 +199,8 @@ class DynamixelArm:
             (self.hold if command.mode == Mode.HOLD else self.damp)()
             return
         if command.mode != Mode.JOINT_POSITION:
-            raise CommandRefused(f"{self._target.name}: takes joint_position, hold and damp, not {command.mode.name.lower()}")
+            mode = command.mode.name.lower()
+            raise CommandRefused(f"{self._target.name}: takes joint_position, hold and damp, not {mode}")
         goal = np.asarray(command.data, np.float64)
         if goal.shape != (self._target.size,) or not np.isfinite(goal).all():
             raise CommandRefused(f"{self._target.name}: needs {self._target.size} finite values, got {goal.tolist()}")

@@ -86,7 +86,8 @@ class Bus:
                 why = f"{wire.ERROR_TEXT.get(error & ~wire.ALERT, f'error {error}')}"
             else:
                 why = self._why(result)
-        raise ServoError(f"{self.name_of(ident)}: writing {value} to {register.name} ({register.address}) failed: {why}")
+        what = f"{register.name} ({register.address})"
+        raise ServoError(f"{self.name_of(ident)}: writing {value} to {what} failed: {why}")
 
     def reboot(self, ident: int) -> None:
         """Restart a servo's firmware (clears hardware errors; RAM registers return to defaults)."""

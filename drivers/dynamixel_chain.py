@@ -1,11 +1,13 @@
-"""What every driver of a Dynamixel chain does: identify it, poll it on absolute deadlines, know who is missing or alarmed.
+"""What every driver of a Dynamixel chain does: identify it, poll it on absolute deadlines, know who is missing.
 
-A servo that misses three reads in a row is left out (behind a silent servo nobody answers, and waiting for it would cost
-every cycle) and asked for with a short ping four times a second; when it answers it is taken back.
+A servo that misses three reads in a row is left out (behind a silent servo nobody answers, and waiting for it would
+cost every cycle) and asked for with a short ping four times a second; when it answers it is taken back.
 """
 
 from __future__ import annotations
 
+import math
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -18,7 +20,7 @@ from telerig.hardware.events import Event, Level
 from telerig.hardware.protocols import Clock, DeviceContext
 from telerig.hardware.wire import dynamixel as wire
 from telerig.hardware.wire import dynamixel_table as table
-from telerig.hardware.wire.dynamixel_table import Model
+from telerig.hardware.wire.dynamixel_table import Model, Register
 
 if TYPE_CHECKING:  # it imports the vendor's SDK
     from telerig.drivers.dynamixel_bus import Bus
@@ -31,6 +33,27 @@ PROBE_PATIENCE_S = 0.003
 
 class ServoError(DeviceError):
     """A servo does not answer, or refuses; the text names it."""
+
+
+class Block:
+    """Registers that lie side by side and are read together.
+
+    :ivar address, length: where they lie.
+    """
+
+    def __init__(self, *registers: Register) -> None:
+        self.registers = registers
+        self.address = registers[0].address
+        self.length = registers[-1].address + registers[-1].size - self.address
+        codes = {1: "b", 2: "h", 4: "i"}
+        form = "<" + "".join(codes[r.size] if r.signed else codes[r.size].upper() for r in registers)
+        self._struct = struct.Struct(form)
+        if self._struct.size != self.length:
+            raise ValueError(f"{', '.join(r.name for r in registers)} do not lie side by side")
+
+    def unpack(self, data: bytes) -> tuple[int, ...]:
+        """Values, with their signs."""
+        return self._struct.unpack(data)
 
 
 @dataclass(slots=True)
@@ -75,7 +98,7 @@ class Pacer:
 
 
 class Chain:
-    """:param address, length: the block that every cycle reads.
+    """:param block: what every cycle reads.
     :param returned: called with the id of a servo that answers again, before it is read again (it may have lost its
         power, hence its settings); a :class:`ServoError` from it leaves the servo out.
     :ivar active: servos that are read; ``missing``: id → when to ask again; ``alerts``: id → hardware error bits.
@@ -85,13 +108,12 @@ class Chain:
         self,
         bus: Bus,
         ids: Sequence[int],
-        address: int,
-        length: int,
+        block: Block,
         context: DeviceContext,
         returned: Callable[[int], None] = lambda ident: None,
     ) -> None:
         self.bus, self.ids, self._context, self._returned = bus, tuple(ids), context, returned
-        self._address, self._length = address, length
+        self._block = block
         self.active = list(ids)
         self.missing: dict[int, int] = {}
         self.alerts: dict[int, int] = {}
@@ -119,13 +141,14 @@ class Chain:
         """
         now = self.bus.clock.now()
         if self.active:
-            reading = self.bus.group_read(self.active, self._address, self._length)
+            reading = self.bus.group_read(self.active, self._block.address, self._block.length)
         else:
             reading = GroupReading(now, now)
         if reading.errors:
             self._answered_at = reading.t1
         elif now - self._answered_at > SILENT_NS:
-            raise DeviceLost(f"{self._context.name}: no servo has answered for {SILENT_NS // 1_000_000} ms (bus power? cable?)")
+            quiet = SILENT_NS // 1_000_000
+            raise DeviceLost(f"{self._context.name}: no servo has answered for {quiet} ms (bus power? cable?)")
         self._count_misses(reading)
         for ident, error in reading.errors.items():
             self._note_error(ident, error)
@@ -197,17 +220,18 @@ def identify(bus: Bus, ids: Sequence[int], model: str, min_firmware: int, where:
         known = table.MODELS.get(number)
         if known is None or (model and known.name != model):
             what = known.name if known else f"unknown model {number}"
-            raise DeviceIdentityError(f"{where}: {name} is {what}; expected {model or 'one of ' + ', '.join(table.MODEL_NAMES)}")
+            expected = model or "one of " + ", ".join(table.MODEL_NAMES)
+            raise DeviceIdentityError(f"{where}: {name} is {what}; expected {expected}")
         firmware = bus.read(ident, table.FIRMWARE_VERSION)
         if firmware < min_firmware:
             raise DeviceIdentityError(
-                f"{where}: {name} has firmware {firmware}, at least {min_firmware} is needed: update it with DYNAMIXEL Wizard"
+                f"{where}: {name} has firmware {firmware}; at least {min_firmware} is needed (update: DYNAMIXEL Wizard)"
             )
         found[ident] = known
     if not found:
         wanted = ", ".join(map(str, ids))
         raise DeviceOpenError(
-            f"{where}: no servo answers at {bus.port.baudrate} baud (ids {wanted}): check power, cable, ids, Baud Rate (8)"
+            f"{where}: no servo answers at {bus.port.baudrate} baud (ids {wanted}); check power, cable, ids, baud rate"
         )
     return found
 
@@ -220,19 +244,14 @@ def set_return_delay(bus: Bus, ident: int, delay_us: int) -> None:
 
 
 def timing(reading: GroupReading, return_delay_us: int) -> tuple[int, int]:
-    """(t_sample, sigma_t), ns: the middle of the transaction, less the servos' return delay; ± half of the round trip."""
+    """(t_sample, sigma_t), ns: middle of the transaction less the servos' return delay; ± half of the round trip."""
     half = (reading.t1 - reading.t0) // 2
     return max(reading.t0, reading.t0 + half - return_delay_us * 1000), half
 
 
-def gather(
-    reading: GroupReading, ids: Sequence[int], registers: Sequence[table.Register], start: int
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Raw register values ``(len(registers), len(ids))``, NaN where nothing came; and the same as valid bits."""
-    raw = np.full((len(registers), len(ids)), np.nan)
-    for column, ident in enumerate(ids):
-        data = reading.data.get(ident)
-        if data is not None:
-            for row, register in enumerate(registers):
-                raw[row, column] = register.decode(data[register.address - start :])
-    return raw, ~np.isnan(raw)
+def gather(reading: GroupReading, ids: Sequence[int], block: Block) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Raw register values ``(registers, len(ids))``, NaN where nothing came; valid bits of one row ``(len(ids),)``."""
+    nothing = (math.nan,) * len(block.registers)
+    rows = [block.unpack(reading.data[i]) if i in reading.data else nothing for i in ids]
+    valid = np.array([i in reading.data for i in ids])
+    return np.array(rows, np.float64).T, valid

@@ -1,8 +1,8 @@
 """A chain of Dynamixel servos on one bus, sans-IO: real Protocol-2.0 bytes in and out.
 
-What it follows of the real thing (e-Manual): servos answer a sync or bulk read in the order asked, each when it has heard
-the one before, so that *behind a silent servo nobody answers*; a broadcast write is answered by nobody; every status packet
-carries the alert bit; the bus watchdog stops a servo that has not been spoken to.
+What it follows of the real thing (e-Manual): servos answer a sync or bulk read in the order asked, each when it has
+heard the one before, so that *behind a silent servo nobody answers*; a broadcast write is answered by nobody; every
+status packet carries the alert bit; the bus watchdog stops a servo that has not been spoken to.
 Fast reads are sent unstuffed, as the vendor's SDK reads them (real firmware not verified).
 """
 
@@ -144,8 +144,10 @@ class DynamixelChain:
                 self._reply(servo, error, data)
 
     def _addressed(self, ident: int) -> list[Servo]:
-        found = list(self.servos.values()) if ident == BROADCAST else [self.servos[i] for i in (ident,) if i in self.servos]
-        return [servo for servo in found if not servo.silent]
+        if ident != BROADCAST:
+            servo = self.servos.get(ident)
+            return [servo] if servo is not None and not servo.silent else []
+        return [servo for servo in self.servos.values() if not servo.silent]
 
     def _single(self, servo: Servo, packet: Packet) -> tuple[int, bytes]:
         """Carry out a non-group instruction: (error, data)."""

@@ -1,8 +1,8 @@
 """The vendor SDK's port, on telerig's :class:`~telerig.hardware.protocols.Port`.
 
-``dynamixel_sdk.PortHandler`` spins on a non-blocking serial port (60–85 % of a core), waits a hard-coded 34 ms for a silent
-servo, and after an unplugged cable stays "in use" for ever.  This one waits in ``select`` (or, in virtual time, takes
-"nothing there" as the end of the wait), has its own time-out, and cannot loop for ever.
+``dynamixel_sdk.PortHandler`` spins on a non-blocking serial port (60–85 % of a core), waits a hard-coded 34 ms for a
+silent servo, and after an unplugged cable stays "in use" for ever.  This one waits in ``select`` (or, in virtual time,
+takes "nothing there" as the end of the wait), has its own time-out, and cannot loop for ever.
 """
 
 from __future__ import annotations

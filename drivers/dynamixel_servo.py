@@ -7,6 +7,7 @@ Everything is a function of the instants handed in; nothing here knows about byt
 from __future__ import annotations
 
 import math
+import struct
 
 from telerig.hardware.wire import dynamixel_table as table
 from telerig.hardware.wire.dynamixel import ALERT, Error
@@ -30,6 +31,8 @@ DAMPING_PER_GAIN = 5e-4  # N·m·s/rad a unit of Position D Gain
 STIFFNESS_PER_GAIN = 0.05  # N·m/rad a unit of Position P Gain
 MAX_SPEED = 6.0  # rad/s
 HAND_TIMEOUT_NS = 50_000_000  # an outside hand that has not moved for this long stands still
+MOVING = 0.05  # rad/s: reported as moving
+_PRESENT = struct.Struct("<HBBhhii")
 HAND_SMOOTHING_S = 0.01
 
 
@@ -80,17 +83,17 @@ class Servo:
     @property
     def id(self) -> int:
         """Its number on the bus."""
-        return self.get(table.ID)
+        return self.memory[table.ID.address]
 
     @property
     def torque(self) -> bool:
         """Torque Enable."""
-        return bool(self.get(table.TORQUE_ENABLE))
+        return self.memory[table.TORQUE_ENABLE.address] != 0
 
     @property
     def alert(self) -> int:
         """The alert bit of every status packet."""
-        return ALERT if self.get(table.HARDWARE_ERROR) else 0
+        return ALERT if self.memory[table.HARDWARE_ERROR.address] else 0
 
     def get(self, register: Register) -> int:
         """A register as the firmware sees it."""
@@ -136,9 +139,9 @@ class Servo:
             return Error.DATA_RANGE
         if register in _GOALS and self.get(table.BUS_WATCHDOG) == table.WATCHDOG_TRIPPED:
             return Error.DATA_RANGE
-        if register == table.GOAL_POSITION and self.get(table.OPERATING_MODE) == OperatingMode.POSITION:
-            if not self.get(table.MIN_POSITION) <= value <= self.get(table.MAX_POSITION):
-                return Error.DATA_LIMIT
+        limited = register == table.GOAL_POSITION and self.get(table.OPERATING_MODE) == OperatingMode.POSITION
+        if limited and not self.get(table.MIN_POSITION) <= value <= self.get(table.MAX_POSITION):
+            return Error.DATA_LIMIT
         if register == table.TORQUE_ENABLE and value and self.alert:
             return Error.RESULT_FAIL  # shut down: only a reboot helps
         return Error.NONE
@@ -193,8 +196,7 @@ class Servo:
         start, self._now = self._now, max(now, self._now)
         if now <= start:
             return
-        watchdog = self.get(table.BUS_WATCHDOG)
-        if self.torque and watchdog > 0:
+        if self.torque and (watchdog := self.get(table.BUS_WATCHDOG)) > 0:
             trip = self._last_heard + watchdog * table.WATCHDOG_UNIT_NS
             if trip < now:
                 self._move((max(trip, start) - start) * 1e-9)
@@ -210,7 +212,7 @@ class Servo:
     def _move(self, dt: float) -> None:
         if dt <= 0:
             return
-        mode = self.get(table.OPERATING_MODE)
+        mode = self.memory[table.OPERATING_MODE.address]
         if self.torque and mode in _POSITION_MODES:
             if self.get(table.POSITION_P_GAIN) or self.get(table.POSITION_I_GAIN):
                 self._servo(dt)
@@ -240,12 +242,11 @@ class Servo:
     def _publish(self) -> None:
         """Refresh the registers that report the present."""
         angle, velocity = self._frozen_at or (self.angle, self.velocity)
-        ticks = table.to_ticks(angle)
-        self.put(table.PRESENT_POSITION, ticks)
-        self.put(table.PRESENT_VELOCITY, round(velocity / table.RAD_S_PER_UNIT))
-        self.put(table.REALTIME_TICK, ((self._now or 0) // 1_000_000) % 32768)
-        self.put(table.MOVING, int(abs(velocity) > 0.05))
-        self.put(table.PRESENT_CURRENT, self._current())
+        tick = ((self._now or 0) // 1_000_000) % 32768
+        speed, ticks = round(velocity / table.RAD_S_PER_UNIT), table.to_ticks(angle)
+        # Realtime Tick, Moving, Moving Status, Present PWM, Current, Velocity, Position lie side by side (120…135).
+        moving = abs(velocity) > MOVING
+        _PRESENT.pack_into(self.memory, table.REALTIME_TICK.address, tick, moving, 0, 0, self._current(), speed, ticks)
 
     def _current(self) -> int:
         if not self.torque:

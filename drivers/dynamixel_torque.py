@@ -51,9 +51,9 @@ class Torque:
                 self._bus.reboot(ident)
             self._bus.clock.sleep_until(self._bus.clock.now() + REBOOT_NS)
         for ident in bad:
-            bits = self._bus.read(ident, table.HARDWARE_ERROR)
-            if bits:
-                raise DeviceOpenError(f"{self._bus.name_of(ident)}: {table.hardware_error_text(bits)} even after a reboot")
+            if bits := self._bus.read(ident, table.HARDWARE_ERROR):
+                text = table.hardware_error_text(bits)
+                raise DeviceOpenError(f"{self._bus.name_of(ident)}: {text} even after a reboot")
         for ident in self.chain.ids:
             self.configure(ident)
 

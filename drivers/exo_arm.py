@@ -1,7 +1,8 @@
 """Exoskeleton arm: seven Dynamixel servos used as joint encoders, torque off, worn by the operator.
 
-``NAME/joints``: ``position`` (7,) rad and ``velocity`` (7,) rad/s of the servo shafts, 0 = servo centre (register 2048);
-signs and offsets belong to calibration.  A servo that does not answer is NaN with its ``valid`` bits off, never zero.
+``NAME/joints``: ``position`` (7,) rad and ``velocity`` (7,) rad/s of the servo shafts, 0 = servo centre (register
+2048); signs and offsets belong to calibration.  A servo that does not answer is NaN with its ``valid`` bits off,
+never zero.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from telerig.drivers.dynamixel_chain import Chain, Pacer, gather, identify, set_return_delay, timing
+from telerig.drivers.dynamixel_chain import Block, Chain, Pacer, gather, identify, set_return_delay, timing
 from telerig.hardware.errors import ConfigError, DeviceOpenError
 from telerig.hardware.protocols import DeviceContext
 from telerig.hardware.samples import Sample
@@ -22,9 +23,7 @@ from telerig.hardware.wire import dynamixel_table as table
 if TYPE_CHECKING:  # it imports the vendor's SDK
     from telerig.drivers.dynamixel_bus import Bus
 
-BLOCK = (table.PRESENT_VELOCITY, table.PRESENT_POSITION)
-START = BLOCK[0].address
-LENGTH = BLOCK[-1].address + BLOCK[-1].size - START
+BLOCK = Block(table.PRESENT_VELOCITY, table.PRESENT_POSITION)
 JOINTS = ("shoulder_pitch", "shoulder_roll", "shoulder_yaw", "elbow", "wrist_roll", "wrist_pitch", "wrist_yaw")
 
 
@@ -116,7 +115,7 @@ class ExoArm:
             found = identify(bus, config.ids, config.model, config.min_firmware, context.name)
             for ident in found:
                 self._prepare(bus, ident)
-            chain = Chain(bus, config.ids, START, LENGTH, context, lambda i: self._prepare(bus, i))
+            chain = Chain(bus, config.ids, BLOCK, context, lambda i: self._prepare(bus, i))
         except BaseException:
             bus.close()
             raise
@@ -139,14 +138,13 @@ class ExoArm:
         reading = self._chain.cycle()
         if not reading.errors:
             return []
-        (velocity, position), valid = gather(reading, self._config.ids, BLOCK, START)
+        (velocity, position), valid = gather(reading, self._config.ids, BLOCK)
         t_sample, sigma = timing(reading, self._config.return_delay_us)
         data = {
             "position": (position - table.CENTRE) * table.RAD_PER_TICK,
             "velocity": velocity * table.RAD_S_PER_UNIT,
         }
-        bits = np.concatenate((valid[1], valid[0]))
-        return [Sample(self._spec.name, reading.t1, t_sample, data, sigma, valid=bits)]
+        return [Sample(self._spec.name, reading.t1, t_sample, data, sigma, valid=np.tile(valid, 2))]
 
     def close(self) -> None:
         """Close the port; the arm stays limp."""

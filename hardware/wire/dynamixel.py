@@ -8,8 +8,11 @@ Source: ROBOTIS e-Manual, "DYNAMIXEL Protocol 2.0" (https://emanual.robotis.com/
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+import numpy as np
 
 HEADER = b"\xff\xff\xfd"
 BROADCAST = 0xFE
@@ -65,30 +68,30 @@ ERROR_TEXT = {
 }
 
 
-def _table() -> tuple[int, ...]:
-    """CRC-16 table, polynomial 0x8005, not reflected, initial value 0 (CRC-16/UMTS, alias BUYPASS)."""
-    table = []
-    for byte in range(256):
-        crc = byte << 8
-        for _ in range(8):
-            crc = ((crc << 1) ^ 0x8005 if crc & 0x8000 else crc << 1) & 0xFFFF
-        table.append(crc)
-    return tuple(table)
+def _tables() -> tuple[list[int], list[int]]:
+    """CRC-16 steps of one byte and of two; polynomial 0x8005, not reflected, initial value 0 (alias BUYPASS, UMTS)."""
+    crc = np.arange(256, dtype=np.uint32) << 8
+    for _ in range(8):
+        crc = np.where(crc & 0x8000, (crc << 1) ^ 0x8005, crc << 1) & 0xFFFF
+    high, low = np.divmod(np.arange(65536, dtype=np.uint32), 256)
+    first = crc[high] ^ (low << 8)  # after the first of two bytes
+    return crc.tolist(), (((first << 8) & 0xFFFF) ^ crc[first >> 8]).tolist()
 
 
-_CRC = _table()
+_CRC, _CRC2 = _tables()
 
 
-def crc16(data: Iterable[int], crc: int = 0) -> int:
+def crc16(data: bytes, crc: int = 0) -> int:
     """The protocol's CRC of ``data``, continuing from ``crc``."""
-    for byte in data:
-        crc = ((crc << 8) & 0xFFFF) ^ _CRC[(crc >> 8) ^ byte]
-    return crc
+    count = len(data)
+    for word in struct.unpack(f">{count // 2}H", data[: count & ~1]):
+        crc = _CRC2[crc ^ word]
+    return ((crc << 8) & 0xFFFF) ^ _CRC[(crc >> 8) ^ data[-1]] if count & 1 else crc
 
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """One packet, unstuffed.  ``params`` of a status packet begin with the error byte (see :attr:`error`, :attr:`data`)."""
+    """One packet, unstuffed.  A status packet's ``params`` begin with the error byte (:attr:`error`, :attr:`data`)."""
 
     id: int
     instruction: int
@@ -232,9 +235,11 @@ class Parser:
             at = buffer.find(HEADER)
             if at < 0:
                 keep = 2 if buffer.endswith(b"\xff\xff") else 1 if buffer.endswith(b"\xff") else 0
-                self._skip(len(buffer) - keep)
+                if len(buffer) > keep:
+                    self._skip(len(buffer) - keep)
                 return False
-            self._skip(at)
+            if at:
+                self._skip(at)
             if len(buffer) < 7:
                 # the reserved byte tells a header from stuffing as soon as it is there
                 if len(buffer) > 3 and buffer[3] != 0:
