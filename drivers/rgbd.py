@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
+from telerig.hardware.depth import MEDIA_TYPE, max_bytes
 from telerig.hardware.specs import BlobSpec, StreamSpec
 
-DEPTH_MEDIA_TYPE = "application/x-telerig-depth"
 UNIT_M = 0.001  # what one step of a 16 bit depth image means, as RealSense cameras ship
 CAPACITY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Intrinsics:
-    """A pinhole camera without distortion, px.  Pixel centres have whole coordinates (as in OpenCV)."""
+    """A pinhole camera, px.  Pixel centres have whole coordinates (as in OpenCV).
+
+    :param distortion_model, distortion: as the camera's maker names them; empty for none.
+    """
 
     width: int
     height: int
@@ -22,6 +26,13 @@ class Intrinsics:
     fy: float
     cx: float
     cy: float
+    distortion_model: str = ""
+    distortion: tuple[float, ...] = ()
+
+    @staticmethod
+    def unknown(width: int, height: int) -> Intrinsics:
+        """Of a camera that cannot be asked (it is not connected): only its size is known, the rest is NaN."""
+        return Intrinsics(width, height, math.nan, math.nan, math.nan, math.nan)
 
     @staticmethod
     def from_fovy(width: int, height: int, fovy_deg: float) -> Intrinsics:
@@ -29,9 +40,14 @@ class Intrinsics:
         f = 0.5 * height / math.tan(math.radians(fovy_deg) / 2)
         return Intrinsics(width, height, f, f, (width - 1) / 2, (height - 1) / 2)
 
-    def meta(self) -> dict[str, float]:
-        """As a blob's ``meta``."""
-        return {"width": self.width, "height": self.height, "fx": self.fx, "fy": self.fy, "cx": self.cx, "cy": self.cy}
+    def meta(self) -> dict[str, Any]:
+        """As a blob's ``meta``; what is unknown is left out."""
+        out: dict[str, Any] = {"width": self.width, "height": self.height}
+        if math.isfinite(self.fx):
+            out |= {"fx": self.fx, "fy": self.fy, "cx": self.cx, "cy": self.cy}
+        if self.distortion_model:
+            out |= {"distortion_model": self.distortion_model, "distortion": list(self.distortion)}
+        return out
 
 
 def color_stream(device: str, intrinsics: Intrinsics, fps: float) -> StreamSpec:
@@ -47,6 +63,5 @@ def depth_stream(device: str, intrinsics: Intrinsics, fps: float, unit_m: float 
     """``DEVICE/depth``: distance along the optical axis in steps of ``unit_m``, 0 = unknown, lossless."""
     w, h = intrinsics.width, intrinsics.height
     meta = {**intrinsics.meta(), "unit_m": unit_m}
-    # zstd adds at most 1/256 to what does not compress
-    blob = BlobSpec("depth", 2 * w * h + w * h // 64 + 4096, DEPTH_MEDIA_TYPE, f"{device}_optical", meta)
+    blob = BlobSpec("depth", max_bytes(w, h), MEDIA_TYPE, f"{device}_optical", meta)
     return StreamSpec(f"{device}/depth", (blob,), fps, CAPACITY_S)

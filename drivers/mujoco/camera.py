@@ -10,48 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from telerig.drivers.mujoco.render import Renderer, camera_intrinsics
-from telerig.drivers.mujoco.scene import build_scene
+from telerig.drivers.frame_clock import FrameClock
+from telerig.drivers.loss_report import LossReport
+from telerig.drivers.mujoco.frames import Frame, Frames, View
 from telerig.drivers.rgbd import color_stream, depth_stream
+from telerig.hardware.depth import encode_depth
 from telerig.hardware.errors import ConfigError, DeviceLost
-from telerig.hardware.events import Event, Level
-from telerig.hardware.protocols import Clock, DeviceContext
+from telerig.hardware.protocols import DeviceContext
 from telerig.hardware.samples import Sample
 from telerig.hardware.specs import StreamSpec
-
-REPORT_NS = 10_000_000_000
-
-
-class FrameClock:
-    """Absolute deadlines of a camera; counts frames due and frames left out."""
-
-    def __init__(self, fps: float) -> None:
-        self.period = 1e9 / fps
-        self.due = 0
-        self._t0: int | None = None
-
-    def restart(self) -> None:
-        """The next frame is due at once."""
-        self._t0 = None
-
-    def wait(self, clock: Clock, timeout_s: float) -> bool:
-        """Wait for the next deadline, at most ``timeout_s``; whether it is reached."""
-        now = clock.now()
-        if self._t0 is None:
-            self._t0, self._n = now, 0
-        deadline = self._t0 + round(self._n * self.period)
-        if deadline > now:
-            wake = min(deadline, now + round(timeout_s * 1e9))
-            clock.sleep_until(wake)
-            if clock.now() < deadline:
-                return False
-        passed = int((clock.now() - self._t0) / self.period) + 1
-        self.due += max(1, passed - self._n)
-        self._n = max(self._n + 1, passed)
-        return True
 
 
 class MujocoCamera:
@@ -59,8 +26,9 @@ class MujocoCamera:
 
     Reads ``WORLD/state``.  ``t_sample`` is the state's instant, ``t_device`` the world's clock.
 
-    :ivar frames: rendered so far; :attr:`frames_due`: what the rate asked for.  Reported as an event every 10 s when
-        they differ.
+    ``seq_device`` counts the frames that were due.
+
+    :ivar frames: rendered so far; :attr:`frames_due`: what the rate asked for.  The difference is reported as events.
     """
 
     @dataclass(frozen=True)
@@ -94,22 +62,21 @@ class MujocoCamera:
     def __init__(self, config: Config, context: DeviceContext) -> None:
         self.config, self.context = config, context
         self.frames = 0
-        self._frame_clock = FrameClock(config.fps)
-        self._renderer: Renderer | None = None
+        self._clock = FrameClock(context.clock, config.fps)
+        self._losses = LossReport(context)
+        self._frames: Frames | None = None
         self._encode: Any = None
-        self._reported_at: int | None = None
-        self._reported = 0
 
     @property
-    def _model(self) -> Any:
+    def _view(self) -> View:
         c = self.config
-        return build_scene(c.embodiment, c.task, c.target, c.hold_pelvis).model
+        return View(c.embodiment, c.task, c.target, c.hold_pelvis, c.camera, c.width, c.height)
 
     @property
     def streams(self) -> tuple[StreamSpec, ...]:
         """Compiles the model, which knows the camera's field of view."""
         c, name = self.config, self.context.name
-        intrinsics = camera_intrinsics(self._model, c.camera, c.width, c.height)
+        intrinsics = self._view.intrinsics
         color = color_stream(name, intrinsics, c.fps)
         return (color, depth_stream(name, intrinsics, c.fps)) if c.depth else (color,)
 
@@ -121,7 +88,7 @@ class MujocoCamera:
     @property
     def frames_due(self) -> int:
         """How many frames the rate asked for so far."""
-        return self._frame_clock.due
+        return self._clock.due
 
     def open(self) -> None:
         """Make the off-screen context.
@@ -133,51 +100,35 @@ class MujocoCamera:
 
         self.close()
         self._encode = encode_jpeg
-        c = self.config
-        self._renderer = Renderer(self._model, c.camera, c.width, c.height)
-        self._frame_clock.restart()
+        self._frames = Frames(self._view, self.context.inputs[self.inputs[0]], self.config.depth)
+        self._clock.restart()
 
     def read(self, timeout_s: float) -> Sequence[Sample]:
         """A frame when one is due (and its depth image).  :raises DeviceLost: not open."""
-        if self._renderer is None:
+        if self._frames is None:
             raise DeviceLost(f"{self.context.name}: not open")
-        if not self._frame_clock.wait(self.context.clock, timeout_s):
+        number = self._clock.wait(timeout_s)
+        if number is None:
             return []
-        self._report()
-        state = self.context.inputs[self.inputs[0]].latest()
-        return [] if state is None else self._frame(self._renderer, state)
+        frame = self._frames.next()
+        self.frames += frame is not None
+        missing = self.frames_due - self.frames
+        self._losses.update("device.frames_skipped", missing, "frames not rendered: the computer was late")
+        return [] if frame is None else self._samples(frame, number)
 
-    def _frame(self, renderer: Renderer, state: Sample) -> list[Sample]:
-        name = self.context.name
-        mocap: NDArray[np.float64] | None = state.array("mocap") if "mocap" in state.data else None
-        rgb, depth = renderer.render(state.array("qpos"), mocap, self.config.depth)
-        self.frames += 1
-        jpeg = self._encode(rgb, self.config.quality, "RGB", "420")
-        blobs: list[tuple[str, str, bytes]] = [("color", "jpeg", jpeg)]
-        if depth is not None:
-            from telerig.hardware.depth import encode_depth
-
-            blobs.append(("depth", "depth", encode_depth(depth)))
+    def _samples(self, frame: Frame, number: int) -> list[Sample]:
+        name, state = self.context.name, frame.state
+        blobs = [("color", "jpeg", self._encode(frame.rgb, self.config.quality, "RGB", "420", fastdct=True))]
+        if frame.depth is not None:
+            blobs.append(("depth", "depth", encode_depth(frame.depth)))
         now = self.context.clock.now()
         return [
-            Sample(f"{name}/{stream}", now, state.t_sample, {field: blob}, state.sigma_t, state.t_device, self.frames)
+            Sample(f"{name}/{stream}", now, state.t_sample, {field: blob}, state.sigma_t, state.t_device, number)
             for stream, field, blob in blobs
         ]
 
-    def _report(self) -> None:
-        now = self.context.clock.now()
-        self._reported_at = now if self._reported_at is None else self._reported_at
-        missed = self.frames_due - self.frames
-        if now - self._reported_at < REPORT_NS:
-            return
-        if missed > self._reported:
-            text = f"{self.frames} of {self.frames_due} frames rendered so far: this computer is too busy"
-            data = {"frames": self.frames, "due": self.frames_due}
-            self.context.emit(Event(now, Level.INFO, self.context.name, "camera.frames_missed", text, data))
-        self._reported, self._reported_at = missed, now
-
     def close(self) -> None:
         """Free the off-screen context."""
-        if self._renderer is not None:
-            self._renderer.close()
-            self._renderer = None
+        if self._frames is not None:
+            self._frames.close()
+            self._frames = None

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from telerig.drivers.loss_report import LossReport
 from telerig.drivers.mujoco.bus import SocketServer
 from telerig.drivers.mujoco.firmware import RobotFirmware
 from telerig.drivers.mujoco.motion_log import MotionLog
@@ -21,7 +22,6 @@ from telerig.drivers.mujoco.plant import Plant
 from telerig.drivers.mujoco.scene import Scene, build_scene
 from telerig.hardware.embodiment import load_embodiment
 from telerig.hardware.errors import ConfigError, DeviceLost
-from telerig.hardware.events import Event, Level
 from telerig.hardware.protocols import DeviceContext
 from telerig.hardware.samples import Sample
 from telerig.hardware.scene import SCENE, SceneRequest
@@ -84,8 +84,7 @@ class MujocoWorld:
         self._due = 0
         self._steps = 0
         self._scene_seq = -1
-        self._told = 0  # overruns reported so far, and when
-        self._told_at = 0
+        self._losses = LossReport(context)
 
     @property
     def _scene(self) -> Scene:
@@ -201,14 +200,8 @@ class MujocoWorld:
         if periods > 0:
             self._due += periods * PERIOD_NS
             self.overruns += periods
-        now = self.context.clock.now()
-        if self.overruns > self._told and now - self._told_at > 1_000_000_000:
-            text = (
-                f"the simulated world left out {self.overruns - self._told} periods of 5 ms: this computer is too busy"
-            )
-            data = {"periods": self.overruns - self._told, "total": self.overruns}
-            self.context.emit(Event(now, Level.WARNING, self.context.name, "world.overrun", text, data))
-            self._told, self._told_at = self.overruns, now
+        text = "periods of 5 ms left out: the computer was late, the world stood still"
+        self._losses.update("world.overrun", self.overruns, text)
 
     def _obey_requests(self) -> None:
         reader = self.context.inputs.get(SCENE.name)
