@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -33,6 +35,17 @@ def same_geometry(a: Any, b: Any) -> bool:
     if intrinsics_of(a) != intrinsics_of(b):
         return False
     move = b.get_extrinsics_to(a)
-    return bool(
-        np.allclose(move.rotation, np.eye(3).ravel(), atol=1e-6) and np.allclose(move.translation, 0, atol=1e-6)
-    )
+    turned = not np.allclose(move.rotation, np.eye(3).ravel(), atol=1e-6)
+    return not turned and bool(np.allclose(move.translation, 0.0, atol=1e-6))
+
+
+def agrees(found: Intrinsics, said: Mapping[str, Any]) -> bool:
+    """Whether a stream's ``meta`` says what was found, to the single precision in which librealsense keeps it."""
+    for key, value in found.meta().items():
+        other = said.get(key)
+        if isinstance(value, float):
+            if other is None or not math.isclose(value, other, rel_tol=1e-6, abs_tol=1e-6):
+                return False
+        elif value != other:
+            return False
+    return True
