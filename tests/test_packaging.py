@@ -195,7 +195,8 @@ class TestSetup:
         """pip is called when pyproject or the constraints have changed, and only then; dev also serves all."""
         (checkout / ".ci" / "system_libraries.py").write_text("")
         (checkout / ".venv" / "bin").mkdir(parents=True)
-        fake = f'#!/bin/sh\ncase "$*" in *pip*) echo "$@" >>{checkout}/calls;; *) exec {sys.executable} "$@";; esac\n'
+        cases = f'*"pip install"*) echo "$@" >>{checkout}/calls;; *pip*) ;; *) exec {sys.executable} "$@";;'
+        fake = f'#!/bin/sh\ncase "$*" in {cases} esac\n'
         self.executable(checkout / ".venv" / "bin" / "python", fake)
         calls = checkout / "calls"
         for _ in range(2):
