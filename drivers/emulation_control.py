@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from telerig.hardware.errors import ConfigError, DeviceOpenError
+from telerig.hardware.errors import ConfigError, DeviceOpenError, TelerigError
 
 NAME = "control.sock"
 MAX_REQUEST = 65536
@@ -86,7 +86,7 @@ class ControlServer:
             if not isinstance(request, dict):
                 raise ConfigError("a request is a JSON object")
             return {"ok": True, **self._handle(request)}
-        except (ValueError, TypeError, ConfigError) as error:
+        except (ValueError, TypeError, KeyError, TelerigError) as error:
             return {"ok": False, "error": str(error)}
 
 

@@ -12,38 +12,17 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from telerig.drivers.loss_report import LossReport
 from telerig.hardware.clockfit import ClockFit
 from telerig.hardware.errors import DataError, DeviceIdentityError, DeviceOpenError
-from telerig.hardware.events import Event, Level
 from telerig.hardware.protocols import DeviceContext, Port
 from telerig.hardware.samples import Sample, Value
 from telerig.hardware.specs import StreamSpec
 from telerig.hardware.wire.frame import VERSION, Frame, FrameParser, Unwrap, encode_frame
 from telerig.hardware.wire.messages import DeviceType, Identity, Message, Side
 
-REPORT_NS = 1_000_000_000  # at most one event of a kind a second; what happened in between is added up
 IDENTIFY_TRIES = 4
 IDENTIFY_NS = 150_000_000  # a board answers within a frame or two; four tries stay below the worker's heartbeat
-
-
-class LossReport:
-    """Adds up what went wrong and reports each kind at most once a second, nothing twice and nothing never."""
-
-    def __init__(self, context: DeviceContext) -> None:
-        self._context = context
-        self._told: dict[str, int] = {}
-        self._next: dict[str, int] = {}
-
-    def update(self, code: str, total: int, text: str, last: bool = False) -> None:
-        """Tell how many are new in ``total`` since the last event of this code; ``last``: tell now or never."""
-        new = total - self._told.get(code, 0)
-        now = self._context.clock.now()
-        if new <= 0 or (now < self._next.get(code, 0) and not last):
-            return
-        self._told[code], self._next[code] = total, now + REPORT_NS
-        name = self._context.name
-        data = {"count": new, "total": total}
-        self._context.emit(Event(now, Level.WARNING, name, code, f"{name}: {new} {text}", data))
 
 
 class SerialStream(ABC):

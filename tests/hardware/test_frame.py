@@ -110,6 +110,19 @@ def test_garbage_full_of_sync_words_is_survived(junk: bytes) -> None:
     assert parser.resync_bytes == 3 * len(junk) + 1
 
 
+def test_a_hundred_thousand_frames_come_through_bit_by_bit_the_same() -> None:
+    rng = random.Random(4)
+    payloads = [rng.randbytes(32) for _ in range(100_000)]
+    data = b"".join(encode_frame(Frame(Message.GLOVE, k, 4000 * k, p)) for k, p in enumerate(payloads))
+    parser, found, at = FrameParser(), [], 0
+    while at < len(data):
+        size = rng.randrange(1, 2000)
+        found += [f.payload for f in parser.feed(data[at : at + size])]
+        at += size
+    assert found == payloads
+    assert (parser.frames, parser.lost, parser.crc_errors, parser.resync_bytes) == (100_000, 0, 0, 0)
+
+
 def test_a_truncated_frame_costs_only_itself() -> None:
     parser = FrameParser()
     whole = [encode_frame(glove(k)) for k in range(4)]
