@@ -4,7 +4,6 @@
 """
 
 import importlib.util
-import subprocess
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -22,12 +21,13 @@ def problems(repository: Path) -> list[str]:
     if Path(sys.prefix) not in here.parents:
         found.append(f"telerig comes from {here}, not from the wheel")
     found += [f"{name} came with the core" for name in ABSENT if importlib.util.find_spec(name)]
-    folders = ("hardware", "drivers", "datasets", "teleop", "policies")
-    files = subprocess.run(["git", "ls-files", *folders], cwd=repository, capture_output=True, text=True, check=True)
-    found += [f"{name} is not in the wheel" for name in files.stdout.splitlines() if not (here / name).is_file()]
-    found += [
-        f"{n}: its model is not in the wheel" for n in embodiment_names() if not load_embodiment(n).model_path.is_file()
-    ]
+    for folder in ("hardware", "drivers", "datasets", "teleop", "policies"):
+        files = (
+            p.relative_to(repository) for p in (repository / folder).rglob("*") if p.is_file() and p.suffix != ".pyc"
+        )
+        found += [f"{file} is not in the wheel" for file in files if not (here / file).is_file()]
+    models = {name: load_embodiment(name).model_path for name in embodiment_names()}
+    found += [f"{name}: its model is not in the wheel" for name, model in models.items() if not model.is_file()]
     for command in entry_points(group="telerig.commands"):
         try:
             command.load()
