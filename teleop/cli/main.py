@@ -24,9 +24,9 @@ from telerig.hardware.errors import ConfigError, MissingExtra, TelerigError
 GROUP = "telerig.commands"
 # Where a command stands in the help: a matter of display only.  Unknown (others') commands come last.
 PANELS = {
-    "Operate": ("teleop", "calibrate", "check", "devices", "drivers", "emulate", "replay", "run"),
-    "Data": ("record", "sessions", "build", "convert", "inspect", "quality", "repair", "view"),
-    "Learn": ("train", "eval", "export", "demo"),
+    "Operate": ("demo", "teleop", "calibrate", "run", "replay", "devices", "check", "emulate"),
+    "Data": ("info", "build", "view", "repair", "convert", "edit"),
+    "Learn": ("train", "eval", "export"),
     "Measure": ("bench",),
 }
 # Which extra brings a library that a command may miss.
