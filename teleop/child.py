@@ -100,6 +100,18 @@ class Child:
         self._terminated = True
 
 
+class ChildReaders(dict[str, SharedReader]):
+    """A child's readers by stream name, made when first asked for."""
+
+    def __init__(self, child: Child) -> None:
+        super().__init__()
+        self._child = child
+
+    def __missing__(self, name: str) -> SharedReader:
+        self[name] = self._child.reader(name)
+        return self[name]
+
+
 def main() -> None:
     """Read the JSON object, become the role it names, run it."""
     fd = int(sys.argv[1])

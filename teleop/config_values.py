@@ -10,6 +10,9 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 from telerig.hardware.errors import ConfigError
 
 
+_UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
+
+
 def describe(error: ValidationError, where: str) -> str:
     """Pydantic's findings, one line each: place, key, what is allowed."""
     lines = []
@@ -17,7 +20,9 @@ def describe(error: ValidationError, where: str) -> str:
         key = ".".join(str(part) for part in item["loc"])
         given = item.get("input")
         shown = f" (it says {given!r})" if not isinstance(given, Mapping | list) and item["type"] != "missing" else ""
-        message = {"extra_forbidden": "unknown key", "unexpected_keyword_argument": "unknown key"}.get(item["type"], item["msg"])
+        message = {"extra_forbidden": "unknown key", "unexpected_keyword_argument": "unknown key"}.get(
+            item["type"], item["msg"]
+        )
         lines.append(f"{where}{'.' if where and key else ''}{key}: {message[0].lower() + message[1:]}{shown}")
     return "\n".join(lines)
 
@@ -29,7 +34,7 @@ def build_config(cls: type[Any], values: Mapping[str, Any], where: str) -> Any:
     """
     strict = with_config(ConfigDict(extra="forbid"))(type(cls.__name__, (cls,), {"__doc__": cls.__doc__}))
     try:
-        checked = TypeAdapter(strict).validate_python(dict(values))
+        checked: Any = TypeAdapter(strict).validate_python(dict(values))
     except ValidationError as error:
         raise ConfigError(describe(error, where))
     except (TypeError, ValueError) as error:

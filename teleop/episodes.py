@@ -32,8 +32,7 @@ def episode_stream(source: str) -> StreamSpec:
 
 def episode_sample(source: str, command: EpisodeCommand, now: int, text: str = "") -> Sample:
     """One command as a sample."""
-    data = {"command": np.array(command, np.uint8), "text": text.encode()[:512]}
-    return Sample(f"{source}/episode", now, now, data)
+    return Sample(f"{source}/episode", now, now, {"command": np.array(command, np.uint8), "text": text.encode()[:512]})
 
 
 RECORDER_STATE = StreamSpec(

@@ -87,7 +87,7 @@ def build(rig: Rig, folder: Path, options: LiveOptions) -> Session:
         from telerig.hardware.events import event_stream
 
         names = [s.name for s in streams] + [event_stream(p.name).name for p in (*processes, *options.extra)]
-        settings = {"rig": told, "folder": str(options.record), "task": options.task or rig.file.session.task}
+        settings: dict[str, Any] = {"rig": told, "folder": str(options.record), "task": options.task or rig.file.session.task}
         settings |= {"simulated": simulated, "extra": dict(options.facts)}
         settings["streams"] = [*recorded_streams(rig, plans, names), "session/events"]
         processes.append(ProcessSpec("recorder", "telerig.teleop.recorder:run", settings, nice=5, order=2))

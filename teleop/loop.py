@@ -74,7 +74,7 @@ class LoopCore:
         emit: Callable[[Event], None],
         operator: OperatorInput,
         clock: Clock,
-        options: LoopOptions = LoopOptions(),
+        options: LoopOptions,
         driven: Sequence[str] | None = None,
     ) -> None:
         self.agent, self.targets, self._readers, self._write, self._emit = agent, tuple(targets), readers, write, emit

@@ -11,7 +11,7 @@ from telerig.hardware.events import Event, Level
 from telerig.hardware.protocols import Agent
 from telerig.hardware.samples import Sample
 from telerig.teleop import realtime
-from telerig.teleop.child import Child
+from telerig.teleop.child import Child, ChildReaders
 from telerig.teleop.loop import LoopCore, LoopOptions, tick_sample
 from telerig.teleop.operator_input import OperatorInput
 from telerig.teleop.plan import plan_devices, rig_from_told
@@ -33,18 +33,6 @@ def driven_targets(agent: Agent, targets: tuple[TargetSpec, ...]) -> tuple[str, 
     return tuple(getattr(agent, "drives", [t.name for t in targets]))
 
 
-class _Readers(dict[str, Any]):
-    """Readers made when first asked for."""
-
-    def __init__(self, child: Child) -> None:
-        super().__init__()
-        self._child = child
-
-    def __missing__(self, name: str) -> Any:
-        self[name] = self._child.reader(name)
-        return self[name]
-
-
 def build_core(child: Child) -> LoopCore:
     """The loop's core from the settings the session wrote."""
     rig = rig_from_told(child.settings["rig"])
@@ -53,13 +41,15 @@ def build_core(child: Child) -> LoopCore:
     told = child.settings["agent"]
     agent = load_factory(told["factory"])(rig, targets, told)
     options = LoopOptions(**child.settings["options"])
-    readers = _Readers(child)
+    readers = ChildReaders(child)
 
     def write(sample: Sample) -> None:
         child.writer(sample.stream).write(sample)
 
     def emit(event: Event) -> None:
-        child.emit(event if event.source == "loop" else Event(event.t, event.level, "loop", event.code, event.text, event.data))
+        child.emit(
+            event if event.source == "loop" else Event(event.t, event.level, "loop", event.code, event.text, event.data)
+        )
 
     operator = OperatorInput(child.settings["operator"], readers, child.control)
     rate = rig.file.session.rate_hz

@@ -46,9 +46,7 @@ class Recording:
     :param taps: every stream to record, by name;  ``commands``: taps of the episode streams.
     """
 
-    def __init__(
-        self, core: RecorderCore, taps: Mapping[str, Tap], commands: list[Tap], task: str = ""
-    ) -> None:
+    def __init__(self, core: RecorderCore, taps: Mapping[str, Tap], commands: list[Tap], task: str = "") -> None:
         self.core, self._taps, self._commands = core, taps, commands
         self._task = task
         self.samples = self.bytes = 0
@@ -113,7 +111,9 @@ def run(child: Child) -> None:
     say: Callable[[Event], None] = child.emit
     core = RecorderCore(Path(settings["folder"]), specs, info, child.clock.now(), say)
     # a recorder that was started again goes on from the newest sample: what was written before is on disk already
-    recording = Recording(core, {n: r.tap() for n, r in readers.items()}, [child.reader(c).tap() for c in COMMANDS], settings["task"])
+    recording = Recording(
+        core, {n: r.tap() for n, r in readers.items()}, [child.reader(c).tap() for c in COMMANDS], settings["task"]
+    )
     state, next_pair, ended = child.writer("recorder/state"), 0, 0
     while ended < 2:
         now = child.clock.now()

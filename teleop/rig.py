@@ -142,6 +142,8 @@ def _device(name: str, rig: DeviceRig, emulate: bool) -> Device:
         driver = table.driver(rig.driver)
     except ConfigError as error:
         raise ConfigError(f"{where}.driver: {error}")
+    except ImportError as error:
+        raise ConfigError(f"{where}.driver: {rig.driver} cannot be loaded: {error}")
     own = rig.own
     fields = {f.name for f in dataclasses.fields(driver.Config)}
     if "port" in fields and rig.port:

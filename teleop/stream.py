@@ -9,54 +9,61 @@ resource tracker a reader's exit unlinks the writer's segment (docs/decisions/00
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 import os
 import platform
+import struct
 import zlib
 from dataclasses import replace
-from typing import Any
-
-import numpy as np
 
 from telerig.hardware.errors import ConfigError
-from telerig.hardware.samples import Sample, pack, unpack
+from telerig.hardware.samples import Layout, Sample
 from telerig.hardware.specs import StreamSpec
 from telerig.teleop import futex
 
-_HEADER = np.dtype([("magic", "<u8"), ("written", "<u8"), ("futex", "<u4"), ("pad", "<u4"), ("beat", "<i8")])
+_WRITTEN, _FUTEX = 8, 16  # offsets in the header page: magic u64, written u64, futex u32
 _MAGIC = 0x54454C4552494731  # "TELERIG1"
 _PAGE = 4096
+_U64, _U32 = struct.Struct("<Q"), struct.Struct("<I")
 _CHECK_CRC = platform.machine() != "x86_64"
-
-
-def _slot_dtype(spec: StreamSpec) -> np.dtype[Any]:
-    return np.dtype([("before", "<u8"), ("record", spec.dtype), ("crc", "<u4"), ("after", "<u8")])
 
 
 class StreamMemory:
     """One stream's shared memory; made once by the session, mapped by everybody else from its descriptor."""
 
     def __init__(self, spec: StreamSpec, fd: int | None = None) -> None:
-        self.spec = spec
-        slot = _slot_dtype(spec)
-        size = _PAGE + slot.itemsize * spec.capacity
+        self.spec, self.layout = spec, Layout(spec)
+        self.slot_size = (8 + self.layout.size + 4 + 8 + 7) // 8 * 8
+        size = _PAGE + self.slot_size * spec.capacity
         self.fd = os.memfd_create(f"telerig:{spec.name}", 0) if fd is None else fd
         if fd is None:
             os.ftruncate(self.fd, size)
         elif os.fstat(self.fd).st_size != size:
             raise ConfigError(f"stream {spec.name}: its memory has another layout (versions differ between processes?)")
         self._map = mmap.mmap(self.fd, size)
-        self.header = np.frombuffer(self._map, _HEADER, 1, 0)
-        self.slots = np.frombuffer(self._map, slot, spec.capacity, _PAGE)
+        self.buffer = memoryview(self._map)
         if fd is None:
-            self.header["magic"] = _MAGIC
-        futex_offset = _HEADER.fields["futex"][1]  # type: ignore[index]
-        self.futex_address = self.header.ctypes.data + int(futex_offset)
+            _U64.pack_into(self.buffer, 0, _MAGIC)
+        self.futex_address = ctypes.addressof(ctypes.c_char.from_buffer(self._map)) + _FUTEX
 
     @property
     def written(self) -> int:
         """Samples written since the stream was made."""
-        return int(self.header["written"][0])
+        return int(_U64.unpack_from(self.buffer, _WRITTEN)[0])
+
+    @property
+    def wakeups(self) -> int:
+        """The futex word."""
+        return int(_U32.unpack_from(self.buffer, _FUTEX)[0])
+
+    def slot(self, seq: int) -> int:
+        """Where sample number ``seq`` lies."""
+        return _PAGE + seq % self.spec.capacity * self.slot_size
+
+    def crc(self, at: int) -> int:
+        """Checksum of the record of the slot at ``at``."""
+        return zlib.crc32(self.buffer[at + 8 : at + 8 + self.layout.size])
 
 
 class StreamWriter:
@@ -67,21 +74,22 @@ class StreamWriter:
         self.spec = memory.spec
         self._next = memory.written
 
-    def write(self, sample: Sample) -> Sample:
-        """Publish a sample; returns it with its sequence number.  Wakes waiting readers."""
+    def write(self, sample: Sample) -> int:
+        """Publish a sample; returns its sequence number.  Wakes waiting readers."""
         memory, seq = self._memory, self._next
-        slot = memory.slots[seq % len(memory.slots)]
-        slot["before"] = 0
-        pack(sample, self.spec, slot["record"], seq)
+        buffer, at = memory.buffer, memory.slot(seq)
+        after = at + memory.slot_size - 8
+        _U64.pack_into(buffer, at, 0)
+        memory.layout.pack_into(buffer, at + 8, sample, seq)
         if _CHECK_CRC:
-            slot["crc"] = zlib.crc32(slot["record"].tobytes())
-        slot["after"] = seq + 1
-        slot["before"] = seq + 1
+            _U32.pack_into(buffer, after - 4, memory.crc(at))
+        _U64.pack_into(buffer, after, seq + 1)
+        _U64.pack_into(buffer, at, seq + 1)
         self._next = seq + 1
-        memory.header["written"] = seq + 1
-        memory.header["futex"] += 1
+        _U64.pack_into(buffer, _WRITTEN, seq + 1)
+        _U32.pack_into(buffer, _FUTEX, (memory.wakeups + 1) & 0xFFFFFFFF)
         futex.wake(memory.futex_address)
-        return replace(sample, seq=seq)
+        return seq
 
 
 class SharedReader:
@@ -89,6 +97,7 @@ class SharedReader:
 
     def __init__(self, memory: StreamMemory) -> None:
         self._memory = memory
+        self._cached: Sample | None = None
 
     @property
     def spec(self) -> StreamSpec:
@@ -102,14 +111,17 @@ class SharedReader:
 
     def get(self, seq: int) -> Sample | None:
         """Sample number ``seq``, or None if it is not written yet or already overwritten."""
-        slots = self._memory.slots
-        slot = slots[seq % len(slots)]
-        if int(slot["before"]) != seq + 1:
+        if self._cached is not None and self._cached.seq == seq:
+            return self._cached
+        memory = self._memory
+        buffer, at = memory.buffer, memory.slot(seq)
+        after = at + memory.slot_size - 8
+        if _U64.unpack_from(buffer, at)[0] != seq + 1:
             return None
-        sample = unpack(self.spec, slot["record"])
-        crc_ok = not _CHECK_CRC or int(slot["crc"]) == zlib.crc32(slot["record"].tobytes())
-        # marks last: had the writer begun to overwrite the slot meanwhile, `before` would have changed
-        if not crc_ok or int(slot["after"]) != seq + 1 or int(slot["before"]) != seq + 1:
+        sample = memory.layout.unpack_from(buffer, at + 8)
+        crc_ok = not _CHECK_CRC or _U32.unpack_from(buffer, after - 4)[0] == memory.crc(at)
+        # marks last: had the writer begun to overwrite the slot meanwhile, the first one would have changed
+        if not crc_ok or _U64.unpack_from(buffer, after)[0] != seq + 1 or _U64.unpack_from(buffer, at)[0] != seq + 1:
             return None
         return sample
 
@@ -120,6 +132,7 @@ class SharedReader:
             if written == 0:
                 return None
             if (sample := self.get(written - 1)) is not None:
+                self._cached = sample  # immutable, and asked for again and again
                 return sample
         return None
 
@@ -137,7 +150,7 @@ class SharedReader:
 
     def wait(self, seen: int, timeout_s: float) -> bool:
         """Wait until more than ``seen`` samples are written; False after ``timeout_s``."""
-        word = int(self._memory.header["futex"][0])
+        word = self._memory.wakeups
         if self._memory.written > seen:
             return True
         futex.wait(self._memory.futex_address, word, timeout_s)
@@ -176,15 +189,15 @@ class LocalStream:
         self.ring: list[Sample] = []
         self.written = 0
 
-    def write(self, sample: Sample) -> Sample:
-        """Publish a sample; returns it with its sequence number."""
+    def write(self, sample: Sample) -> int:
+        """Publish a sample; returns its sequence number."""
         numbered = replace(sample, seq=self.written)
         if len(self.ring) >= self.spec.capacity:
             self.ring[self.written % self.spec.capacity] = numbered
         else:
             self.ring.append(numbered)
         self.written += 1
-        return numbered
+        return numbered.seq
 
 
 class LocalReader:

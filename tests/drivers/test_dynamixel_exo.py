@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from dynamixel_sdk import COMM_SUCCESS, robotis_def
+
 from telerig.drivers.dynamixel_bus import Bus
 from telerig.drivers.dynamixel_chain import PROBE_NS, Pacer, ServoError
 from telerig.drivers.dynamixel_port import BusPort
@@ -17,7 +18,7 @@ from telerig.hardware.clock import VirtualClock
 from telerig.hardware.errors import ConfigError, DeviceIdentityError, DeviceLost, DeviceOpenError
 from telerig.hardware.events import Event
 from telerig.hardware.protocols import DeviceContext
-from telerig.hardware.samples import Sample, pack, unpack
+from telerig.hardware.samples import Sample, round_trip
 from telerig.hardware.wire import dynamixel_table as table
 
 MS = 1_000_000
@@ -71,7 +72,7 @@ class Rig:
         return [(e.code, e.data["servo"]) for e in self.events]
 
 
-@pytest.fixture()
+@pytest.fixture
 def rig() -> Rig:
     made = Rig()
     made.driver.open()
@@ -89,9 +90,7 @@ def test_angles_come_through(rig: Rig) -> None:
     assert sample.valid.shape == (14,)
     (spec,) = rig.driver.streams
     assert spec.array("position").axes == JOINTS
-    record = np.zeros((), spec.dtype)
-    pack(sample, spec, record, 0)
-    np.testing.assert_array_equal(unpack(spec, record).array("position"), sample.array("position"))
+    np.testing.assert_array_equal(round_trip(sample, spec).array("position"), sample.array("position"))
 
 
 def test_velocity_has_sign_and_scale(rig: Rig) -> None:

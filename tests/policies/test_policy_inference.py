@@ -7,7 +7,7 @@ import pytest
 
 from telerig.hardware.clock import VirtualClock
 from telerig.hardware.errors import ConfigError, DataError
-from telerig.hardware.samples import Sample, pack, unpack
+from telerig.hardware.samples import Sample, round_trip
 from telerig.policies.chunk import Chunk, chunk_stream
 from telerig.policies.data import load as load_data
 from telerig.policies.inference import PolicyRunner
@@ -133,9 +133,7 @@ def test_a_chunk_travels_as_a_sample():
     rng = np.random.default_rng(0)
     chunk = Chunk(10**18 + 7, 33_333_333, rng.normal(size=(4, 3)), (10**18, 10**18 + 5), 12)
     spec = chunk_stream(3, 4)
-    record = np.zeros(1, spec.dtype)[0]
-    pack(chunk.to_sample(10**18 + 99), spec, record, 0)
-    sample = unpack(spec, record)
+    sample = round_trip(chunk.to_sample(10**18 + 99), spec)
     back = Chunk.from_sample(sample)
     np.testing.assert_array_equal(back.actions, chunk.actions)
     assert (back.t0_ns, back.dt_ns, back.t_obs, back.seq) == (chunk.t0_ns, chunk.dt_ns, chunk.t_obs, chunk.seq)

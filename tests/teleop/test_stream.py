@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from telerig.hardware.errors import ConfigError
-from telerig.hardware.samples import Sample, pack, unpack
+from telerig.hardware.samples import Layout, Sample
 from telerig.hardware.specs import ArraySpec, BlobSpec, StreamSpec
 from telerig.teleop.stream import LocalReader, LocalStream, SharedReader, StreamMemory, StreamWriter
 
@@ -54,7 +54,9 @@ def test_window_returns_what_lies_in_it_oldest_first(n):
     kept = min(n, SPEC.capacity)
     for reader in (LocalReader(stream), SharedReader(memory)):
         got = [s.seq for s in reader.window(990 + n - 10, 990 + n - 2)]
-        wanted = [i for i in range(max(0, n - 10), n - 1) if i >= n - kept + (0 if n < SPEC.capacity else 1) or n < kept]
+        wanted = [
+            i for i in range(max(0, n - 10), n - 1) if i >= n - kept + (0 if n < SPEC.capacity else 1) or n < kept
+        ]
         assert got == [i for i in wanted if i > n - SPEC.capacity]
     os.close(memory.fd)
 
@@ -78,7 +80,7 @@ def test_a_tap_sees_every_sample_once_and_is_told_how_many_it_lost(ends):
 def test_a_writer_after_a_crash_goes_on_counting():
     memory = StreamMemory(SPEC)
     StreamWriter(memory).write(sample(0))
-    assert StreamWriter(memory).write(sample(1)).seq == 1
+    assert StreamWriter(memory).write(sample(1)) == 1
 
 
 def test_memory_of_another_layout_is_refused():
@@ -95,23 +97,37 @@ def test_a_blob_that_does_not_fit_is_refused():
 
 @given(st.binary(max_size=5000), st.integers(0, 2**60))
 def test_blobs_survive_whatever_lay_in_the_slot_before(blob, t):
-    record = np.zeros(1, IMAGE.dtype)
-    pack(Sample("cam/color", 1, 1, {"jpeg": b"y" * 5000}), IMAGE, record[0], 0)
-    pack(Sample("cam/color", t, t, {"jpeg": blob}), IMAGE, record[0], 1)
-    assert unpack(IMAGE, record[0]).blob("jpeg") == blob
+    layout, buffer = Layout(IMAGE), memoryview(bytearray(IMAGE.dtype.itemsize))
+    layout.pack_into(buffer, 0, Sample("cam/color", 1, 1, {"jpeg": b"y" * 5000}), 0)
+    layout.pack_into(buffer, 0, Sample("cam/color", t, t, {"jpeg": blob}), 1)
+    assert layout.unpack_from(buffer, 0).blob("jpeg") == blob
 
 
 @given(st.lists(st.booleans(), min_size=9, max_size=9))
 def test_valid_bits_and_unknown_instants_survive(bits):
-    record = np.zeros(1, SPEC.dtype)
-    given_sample = Sample("arm/joints", 5, 4, sample(3).data, 2, None, None, np.array(bits), True)
-    pack(given_sample, SPEC, record[0], 9)
-    back = unpack(SPEC, record[0])
+    layout, buffer = Layout(SPEC), memoryview(bytearray(SPEC.dtype.itemsize))
+    layout.pack_into(buffer, 0, Sample("arm/joints", 5, 4, sample(3).data, 2, None, None, np.array(bits), True), 9)
+    back = layout.unpack_from(buffer, 0)
     assert back.valid is not None
     assert back.valid.tolist() == bits
     assert (back.t_device, back.seq_device, back.spaced, back.seq) == (None, None, True, 9)
-    pack(sample(1), SPEC, record[0], 10)
-    assert unpack(SPEC, record[0]).valid is None
+    layout.pack_into(buffer, 0, sample(1), 10)
+    assert layout.unpack_from(buffer, 0).valid is None
+
+
+def test_the_record_is_that_of_the_numpy_dtype():
+    layout, buffer = Layout(SPEC), memoryview(bytearray(SPEC.dtype.itemsize))
+    layout.pack_into(buffer, 0, sample(7), 3)
+    record = np.frombuffer(buffer, SPEC.dtype)[0]
+    assert (record["seq"], record["t_arrival"], record["t_sample"]) == (3, 1007, 997)
+    assert record["position"].tolist() == [7.0] * 7
+    assert record["status"].tolist() == [7, 7]
+
+
+def test_an_array_of_another_shape_is_refused():
+    writer = StreamWriter(StreamMemory(SPEC))
+    with pytest.raises(ValueError, match="shape"):
+        writer.write(Sample("arm/joints", 1, 1, {"position": np.zeros(6), "status": np.zeros(2, np.uint8)}))
 
 
 def test_a_reader_in_a_hurry_never_sees_a_torn_sample():
