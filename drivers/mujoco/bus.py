@@ -136,13 +136,16 @@ class SocketServer:
             if not data:
                 raise ConnectionResetError
             reply = self._serve(self._clients[client], data)
-            if reply:
-                client.send(reply)
-        except BlockingIOError:  # a client that does not read its replies (stopped) loses them
+        except BlockingIOError:
             return
         except (OSError, DeviceError):
             del self._clients[client]
             client.close()
+            return
+        if reply:
+            # who does not read its replies (stopped) loses them; who has hung up may have left a last wish behind
+            with contextlib.suppress(OSError):
+                client.send(reply)
 
     def close(self) -> None:
         """Hang up on everyone and remove the path."""
