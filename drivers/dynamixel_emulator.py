@@ -13,10 +13,22 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from telerig.drivers.dynamixel_servo import Servo
+from telerig.hardware.errors import ConfigError
 from telerig.hardware.wire import dynamixel as wire
 from telerig.hardware.wire import dynamixel_table as table
 from telerig.hardware.wire.dynamixel import BROADCAST, Error, Instruction, Packet
 
+FAULTS = (
+    "silent",
+    "freeze",
+    "alert",
+    "status_error",
+    "garbage",
+    "corrupt_crc",
+    "wrong_firmware",
+    "power_cycle",
+    "clear",
+)
 STALE_NS = 100_000_000  # a packet that does not end within this is given up
 
 
@@ -48,6 +60,8 @@ class DynamixelChain:
         self._heard_at = 0
         self._free_at = 0  # when the wire is free again
         self._out: list[tuple[int, bytes]] = []
+        self._ordered: list[tuple[str, int, int]] = []  # faults for a while, whose time begins with the next step
+        self._endings: list[tuple[int, str, int]] = []
         self._spoil = {ident: _Spoil() for ident in self.servos}
         self._random = random.Random(seed)
 
@@ -56,12 +70,13 @@ class DynamixelChain:
         """Take what the host has written, advance to ``now``, give what the servos have sent by then."""
         for servo in self.servos.values():
             servo.advance(now)
+        self._end_faults(now)
+        if self._parser.pending and now - self._heard_at > STALE_NS:
+            for packet in self._parser.flush():
+                self._take(packet, now)
         if data:
             self._heard_at = now
             for packet in self._parser.feed(data):
-                self._take(packet, now)
-        elif self._parser.pending and now - self._heard_at > STALE_NS:
-            for packet in self._parser.flush():
                 self._take(packet, now)
         sent = [chunk for due, chunk in self._out if due <= now]
         self._out = self._out[len(sent) :]
@@ -78,20 +93,22 @@ class DynamixelChain:
     def fault(self, kind: str, **how: float) -> None:
         """Misbehave.  ``servo``: id, or 0 (default) for all.
 
-        ``silent``, ``freeze`` (``on`` = 0 ends it); ``alert`` (``code``: hardware error bits, default overload; until a
-        reboot); ``status_error`` (``code``, ``times``); ``garbage`` (``count`` bytes before each of ``times`` replies);
-        ``corrupt_crc`` (``times``); ``wrong_firmware`` (``version``); ``power_cycle``; ``clear`` (all of these).
+        ``silent``, ``freeze`` (until ``on`` = 0, or for ``seconds``); ``alert`` (``code``: hardware error bits, default
+        overload; until a reboot); ``status_error`` (``code``, ``times``); ``garbage`` (``count`` bytes before each of
+        ``times`` replies); ``corrupt_crc`` (``times``); ``wrong_firmware`` (``version``); ``power_cycle``; ``clear``.
 
-        :raises ValueError: no such fault, or no such servo.
+        :raises ConfigError: no such fault, or no such servo.
         """
         chosen = int(how.get("servo", 0))
         if chosen and chosen not in self.servos:
-            raise ValueError(f"fault {kind}: no servo {chosen} (there are {', '.join(map(str, self.servos))})")
+            raise ConfigError(f"fault {kind}: no servo {chosen} (there are {', '.join(map(str, self.servos))})")
         for ident in [chosen] if chosen else list(self.servos):
             self._fault_one(kind, self.servos[ident], self._spoil[ident], how)
 
     def _fault_one(self, kind: str, servo: Servo, spoil: _Spoil, how: Mapping[str, float]) -> None:
         on, times = bool(how.get("on", 1)), int(how.get("times", 1))
+        if seconds := how.get("seconds", 0.0):
+            self._ordered.append((kind, servo.id, round(seconds * 1e9)))
         if kind == "silent":
             servo.silent = on
         elif kind == "freeze":
@@ -114,8 +131,16 @@ class DynamixelChain:
             servo.put(table.HARDWARE_ERROR, 0)
             self._spoil[servo.id] = _Spoil()
         else:
-            raise ValueError(f"no fault '{kind}' (there are silent, freeze, alert, status_error, garbage, corrupt_crc, "
-                             f"wrong_firmware, power_cycle, clear)")  # fmt: skip
+            raise ConfigError(f"fault '{kind}' is unknown here; known: {', '.join(FAULTS)}")
+
+    def _end_faults(self, now: int) -> None:
+        self._endings += [(now + lasts, kind, ident) for kind, ident, lasts in self._ordered]
+        self._ordered.clear()
+        for ending in [e for e in self._endings if e[0] <= now]:
+            self._endings.remove(ending)
+            _, kind, ident = ending
+            if kind in ("silent", "freeze"):
+                self.fault(kind, servo=ident, on=0)
 
     # -- instructions --------------------------------------------------------------------------------------------
     def _take(self, packet: Packet, now: int) -> None:

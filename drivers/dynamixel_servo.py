@@ -178,6 +178,8 @@ class Servo:
                 measured = (angle - self.hand) / dt if dt < HAND_TIMEOUT_NS * 1e-9 else 0.0
                 self.velocity += (measured - self.velocity) * dt / (dt + HAND_SMOOTHING_S)
         self.hand, self._hand_moved = angle, now or 0
+        if not self.torque:
+            self.angle = angle
 
     def heard(self, now: int) -> None:
         """An instruction reached this servo: its bus watchdog starts over."""

@@ -78,9 +78,16 @@ class Torque:
         (self.torqued.add if torque else self.torqued.discard)(ident)
 
     def returned(self, ident: int) -> None:
-        """A servo answers again; it may have lost its power.  It does not move before the next ``hold``."""
+        """A servo answers again; it may have lost its power.  :raises ServoError: not for long."""
         self.configure(ident)
-        self.stopped[ident] = "was away and has to be engaged again"
+        self._fell_out(ident, "was away")
+
+    def _fell_out(self, ident: int, why: str) -> None:
+        """A servo no longer follows goals: while holding it is made to hold where it is, else it waits for ``hold``."""
+        if self._state == "holding":
+            self._engage([ident])
+        elif self._state == "moving":
+            self.stopped[ident] = why
 
     # -- who follows ---------------------------------------------------------------------------------------------
     def why_not(self) -> str:
@@ -115,17 +122,27 @@ class Torque:
             return  # the group reads count misses
         self._note_watchdog(ident, table.BUS_WATCHDOG.decode(block[-1:]))
         if ident in self.torqued and not block[0]:
-            self.torqued.discard(ident)
-            self.stopped[ident] = "has lost its torque"
-            self.chain.emit(
-                Level.ERROR, "device.torque_lost", f"{self._bus.name_of(ident)} has lost its torque", servo=ident
-            )
+            self._note_torque_lost(ident)
+
+    def _note_torque_lost(self, ident: int) -> None:
+        """Its power blinked, or its firmware shut it down (then there is an alert too)."""
+        why = "has lost its torque"
+        self.torqued.discard(ident)
+        self.chain.emit(Level.ERROR, "device.torque_lost", f"{self._bus.name_of(ident)} {why}", servo=ident)
+        if ident in self.chain.alerts:
+            return
+        try:
+            self.configure(ident)
+            self._fell_out(ident, why)
+        except ServoError:
+            self.stopped[ident] = why
 
     def _note_watchdog(self, ident: int, value: int) -> None:
-        if value == table.WATCHDOG_TRIPPED and ident not in self.stopped:
-            text = f"was stopped by its bus watchdog ({self._config.bus_watchdog_ms} ms without a word)"
-            self.stopped[ident] = text
-            self.chain.emit(Level.WARNING, "device.watchdog", f"{self._bus.name_of(ident)} {text}", servo=ident)
+        if value != table.WATCHDOG_TRIPPED or ident in self.stopped or ident not in self.torqued:
+            return
+        why = f"was stopped by its bus watchdog ({self._config.bus_watchdog_ms} ms without a word)"
+        self.chain.emit(Level.WARNING, "device.watchdog", f"{self._bus.name_of(ident)} {why}", servo=ident)
+        self._fell_out(ident, why)
 
     # -- stiff, soft, limp ---------------------------------------------------------------------------------------
     def move(self, goals: Mapping[int, int]) -> None:

@@ -57,7 +57,7 @@ class Error(enum.IntEnum):
 
 ALERT = 0x80  # the error byte's top bit: look at Hardware Error Status (70)
 
-ERROR_TEXT = {
+ERROR_TEXT: dict[int, str] = {
     Error.RESULT_FAIL: "could not process the instruction",
     Error.INSTRUCTION: "does not know the instruction",
     Error.CRC: "received a damaged packet",

@@ -5,8 +5,10 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from telerig.drivers.dynamixel_emulator import DynamixelChain
 from telerig.drivers.dynamixel_servo import Servo, follow
+from telerig.hardware.errors import ConfigError
 from telerig.hardware.wire import dynamixel as wire
 from telerig.hardware.wire import dynamixel_table as table
 from telerig.hardware.wire.dynamixel import ALERT, BROADCAST, Error, Instruction, Packet
@@ -261,9 +263,12 @@ def test_freeze_firmware_power_and_clear() -> None:
     write(bus, 0, 1, table.PROFILE_VELOCITY, 7)
     bus.fault("power_cycle")
     assert (servo.torque, read(bus, 0, 1, table.PROFILE_VELOCITY)) == (False, 0)
-    with pytest.raises(ValueError, match="no fault 'explode'"):
+    bus.fault("freeze", seconds=0.5)
+    servo.angle = 0.0
+    assert [read(bus, t * MS, 1, table.PRESENT_POSITION) for t in (0, 499, 500)] == [2048 + 652, 2048 + 652, 2048]
+    with pytest.raises(ConfigError, match="fault 'explode' is unknown here; known: silent, freeze"):
         bus.fault("explode")
-    with pytest.raises(ValueError, match="no servo 9"):
+    with pytest.raises(ConfigError, match="no servo 9"):
         bus.fault("silent", servo=9)
 
 

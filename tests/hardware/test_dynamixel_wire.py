@@ -4,6 +4,7 @@ import pytest
 from dynamixel_sdk.protocol2_packet_handler import Protocol2PacketHandler
 from hypothesis import assume, given
 from hypothesis import strategies as st
+
 from telerig.hardware.wire import dynamixel as wire
 from telerig.hardware.wire import dynamixel_table as table
 
@@ -94,7 +95,7 @@ def test_packets_are_the_sdks(ident: int, data: bytes) -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 255), nasty), min_size=1, max_size=7))
 def test_fast_replies_are_split_again(items: list[tuple[int, bytes]]) -> None:
-    replies = {i: item for i, item in enumerate(items, 1)}
+    replies = dict(enumerate(items, 1))
     raw = b"".join(wire.build_fast_status(replies))
     (packet,) = wire.Parser().feed(raw)
     assert wire.split_fast(packet.params, {i: len(d) for i, (_, d) in replies.items()}) == replies
