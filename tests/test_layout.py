@@ -49,6 +49,12 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), filename=name(path))
 
 
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    """Every node of a file."""
+    return list(ast.walk(tree(path)))
+
+
 def imports(node: ast.AST) -> Iterator[tuple[str, int]]:
     """Module and line of every import beneath a node."""
     for found in ast.walk(node):
@@ -105,7 +111,7 @@ def test_modules_are_small() -> None:
 def test_functions_are_small() -> None:
     long = {}
     for path in modules(*FOLDERS):
-        for node in ast.walk(tree(path)):
+        for node in nodes(path):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 lines = (node.end_lineno or node.lineno) - node.lineno + 1
                 if lines > FUNCTION_LINES:
@@ -116,7 +122,7 @@ def test_functions_are_small() -> None:
 def reads_time(path: Path) -> list[str]:
     """Where a file reads the host's clock or sleeps."""
     found = [f"{name(path)}:{line} imports {module}" for module, line in imports(tree(path)) if within(module, "time")]
-    calls = (node for node in ast.walk(tree(path)) if isinstance(node, ast.Call))
+    calls = (node for node in nodes(path) if isinstance(node, ast.Call))
     return found + [
         f"{name(path)}:{node.lineno} calls {ast.unparse(node.func)}"
         for node in calls
@@ -184,7 +190,7 @@ def unsafe(path: Path) -> Iterator[str]:
     for module, line in imports(tree(path)):
         if module.partition(".")[0] in UNSAFE_MODULES or module in {"torch.load", "torch.save"}:
             yield f"{name(path)}:{line} imports {module}"
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
             allow = [k for k in node.keywords if k.arg == "allow_pickle" and ast.unparse(k.value) != "False"]
