@@ -30,7 +30,8 @@ LOST_NS = 500_000_000
 class MujocoRobot:
     """The actuator ``mujoco_robot``.
 
-    Streams ``NAME/state``: ``position`` rad, ``velocity`` rad/s, ``effort`` N·m of the target's joints in its order.
+    Streams ``NAME/state``: ``position`` rad, ``velocity`` rad/s, ``effort`` N·m of the target's joints in its order, each
+    measurement once.
     Targets ``NAME/TARGET`` (joint positions) and, where the embodiment has one, ``NAME/base`` (taken, moves nothing
     while the pelvis is held).
     """
@@ -73,6 +74,7 @@ class MujocoRobot:
         self._asked: dict[int, int] = {}  # sequence of a STATE request → when it was asked
         self._late: list[Sample] = []  # states that came after their poll had given up on them
         self._heard = 0
+        self._newest = -1
         self.mode = RobotMode.TORQUE_OFF
         self.missed = 0  # polls skipped because this process came late
 
@@ -124,7 +126,7 @@ class MujocoRobot:
             raise DeviceOpenError(f"{self.context.name}: {error}") from error
         if status is not Status.OK:
             raise DeviceOpenError(f"{self.context.name}: the robot refused its watchdog ({status.name})")
-        self._due = None
+        self._due, self._newest = None, -1
         self._heard = self.context.clock.now()
 
     def _check(self, found: simbus.Identity) -> None:
@@ -212,7 +214,11 @@ class MujocoRobot:
         if message.kind == Kind.STATE | simbus.REPLY:
             asked = self._asked.pop(message.seq, None)
             self._asked = {s: t for s, t in self._asked.items() if now - t < LOST_NS}
-            return [] if asked is None else [self._sample(simbus.parse_state(message.payload), asked, now)]
+            state = simbus.parse_state(message.payload)
+            if asked is None or state.steps == self._newest:  # polled twice within one of its periods
+                return []
+            self._newest = state.steps
+            return [self._sample(state, asked, now)]
         status, self.mode = simbus.parse_ack(message.payload)
         if status is not Status.OK:
             text = f"{self.context.name}: the robot refused a message of kind {message.kind & 0x7F}: {status.name}"

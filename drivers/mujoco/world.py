@@ -131,10 +131,11 @@ class MujocoWorld:
         """
         self.close()
         self._plant = Plant(self._scene)
+        self._plant.reset(self.config.seed, 0, robot=True)  # takes a while: time begins afterwards
         now = self.context.clock.now()
         self._t0 = now if self._t0 is None else self._t0
-        self._due = now + PERIOD_NS
-        self.reset(self.config.seed, 0, reset_robot=True)
+        self._due, self.episode = now + PERIOD_NS, 0
+        self.robot_emulator.power_up(now, *self._plant.start())
         if self.config.log:
             self._log = MotionLog(self.config.log)
         if self.config.socket:
@@ -162,7 +163,7 @@ class MujocoWorld:
         plant.reset(seed, episode, reset_robot)
         self.episode = episode
         if reset_robot:
-            self.robot_emulator.power_up(self.context.clock.now(), *plant.start())
+            self.robot_emulator.power_up(self._due - PERIOD_NS, *plant.start())
 
     def _opened(self) -> Plant:
         if self._plant is None:
