@@ -29,7 +29,6 @@ PANELS = {
     "Learn": ("train", "eval", "export"),
     "Measure": ("bench",),
 }
-# Which extra brings a library that a command may miss.
 EXTRAS = {"mujoco": "sim", "torch": "learn", "safetensors": "learn", "onnxruntime": "learn", "rerun": "view"}
 EXTRAS |= {"pyrealsense2": "realsense", "cv2": "uvc"}
 CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]  # newer typers carry their own click: ask, don't import
@@ -37,7 +36,7 @@ HELP = "Wear a robot: operate it, record everything, learn from it.  TELERIG_DEB
 
 
 class ErrorFormatter:
-    """What a user reads when a command raised: one line, or, for a bug, also where it happened."""
+    """What a user reads when a command raised: a line a mistake, or, for a bug, also where it happened."""
 
     def __init__(self, debug: bool = False) -> None:
         self.debug = debug
@@ -48,7 +47,8 @@ class ErrorFormatter:
             return "interrupted", 130
         known = missing_extra(error) or error
         if isinstance(known, TelerigError):
-            text, code = f"error: {_one_line(known)}", known.exit_code
+            lines = [" ".join(line.split()) for line in str(known).splitlines()] or [type(known).__name__]
+            text, code = "\n".join(f"error: {line}" for line in lines if line), known.exit_code
         elif isinstance(error, CLICK_ERROR):
             context = getattr(error, "ctx", None)
             hint = f" (see: {context.command_path} --help)" if context else ""
