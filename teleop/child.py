@@ -125,7 +125,6 @@ def main() -> None:
     signal.signal(signal.SIGTERM, child.terminate)
     module, _, function = told["role"].partition(":")
     run: Callable[[Child], None] = getattr(import_module(module), function)
-    child.beat()
     run(child)
 
 

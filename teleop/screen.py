@@ -98,9 +98,7 @@ class Screen:
         now = self._session.clock.now()
         keys = "space enable  " if self._keyboard else ""
         keys += "n start  k keep  d discard  s success  f failure  x e-stop  r reset  q quit"
-        return Group(
-            self._headline(state, now), self._streams(now), self._log(), Text(keys, style="dim", no_wrap=True)
-        )
+        return Group(self._headline(state, now), self._streams(now), self._log(), Text(keys, style="dim", no_wrap=True))
 
     def _headline(self, state: SessionState, now: int) -> Panel:
         lines = Text()
@@ -108,7 +106,9 @@ class Screen:
         lines.append(f"  {TEXT[state.reason]}: {ADVICE[state.state]}\n")
         if state.state is State.MATCHING and math.isfinite(state.mismatch):
             bar = "█" * max(0, 20 - int(state.mismatch * 20))
-            lines.append(f"  mismatch {state.mismatch:5.2f} rad (0.15 will do) {bar:<20} {state.matched:4.0%}\n", "yellow")
+            lines.append(
+                f"  mismatch {state.mismatch:5.2f} rad (0.15 will do) {bar:<20} {state.matched:4.0%}\n", "yellow"
+            )
         late = "" if state.overruns == 0 else f"   {state.overruns} periods skipped"
         lines.append(f"  {(now - self._started) / 1e9:6.1f} s   loop {state.period_error / 1e6:5.2f} ms late{late}\n")
         lines.append_text(self._recording())
@@ -136,7 +136,7 @@ class Screen:
             if newest is None:
                 table.add_row(name, "", f"{nominal:.0f}", "", Text("waiting", "yellow"))
                 continue
-            age_ms = (now - newest.t_arrival) / 1e6
+            age_ms = max(0, now - newest.t_arrival) / 1e6  # it may have come since `now`
             stale = age_ms > max(100.0, 4000.0 / nominal)
             mark = Text("STALE", "bold red") if stale else Text("●", "green" if rate > 0.9 * nominal else "yellow")
             table.add_row(name, f"{rate:.0f}", f"{nominal:.0f} Hz", f"{age_ms:.0f} ms", mark)

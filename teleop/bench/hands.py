@@ -20,6 +20,7 @@ class SineHand:
     :param embodiment: whose home pose the arms start from.
     :param arms: exoskeleton or leader device → the joint groups its servos copy, in order.
     :param gloves: glove devices, whose fingers open and close.  :param pedals: the pedal box, or "".
+    :param keyboard: somebody else holds enable: begin at the home pose, wave once engaged.
     :param amplitude: rad.  :param hz: swings a second.
     """
 
@@ -29,6 +30,7 @@ class SineHand:
         arms: Mapping[str, Sequence[str]],
         gloves: Sequence[str] = (),
         pedals: str = "",
+        keyboard: bool = False,
         amplitude: float = 0.15,
         hz: float = 0.5,
     ) -> None:
@@ -36,7 +38,7 @@ class SineHand:
         self._home = {d: [q for g in groups for q in robot.group(g).home] for d, groups in arms.items()}
         self._low = {d: [q for g in groups for q in robot.group(g).low] for d, groups in arms.items()}
         self._high = {d: [q for g in groups for q in robot.group(g).high] for d, groups in arms.items()}
-        self._gloves, self._pedals = list(gloves), pedals
+        self._gloves, self._pedals = list(gloves), "" if keyboard else pedals
         self._amplitude, self._hz = amplitude, hz
         self._engaged_at: int | None = None
         self._since = 0
@@ -65,7 +67,7 @@ class SineHand:
         return values
 
     def _enable(self, now: int, state: State) -> bool:
-        """Press once the robot stands still, keep pressed while it matches and moves, let go and press again after a stop."""
+        """Press once the robot stands still, keep pressed while it moves, let go and press again after a stop."""
         if state in (State.MATCHING, State.ENGAGED):
             self._since = 0
             return True

@@ -40,7 +40,13 @@ def full_cockpit() -> dict[str, Any]:
     return {
         "arms": [{"device": d, "target": "robot/upper", "groups": [g]} for d, g in _ARMS.items()],
         "hands": [
-            {"device": f"glove_{s}", "target": "robot/upper", "groups": [f"{s}_hand"], "table": "three_finger", "side": s}
+            {
+                "device": f"glove_{s}",
+                "target": "robot/upper",
+                "groups": [f"{s}_hand"],
+                "table": "three_finger",
+                "side": s,
+            }
             for s in ("left", "right")
         ],
         "pedals": {"device": "pedals", "target": "robot/base"},
