@@ -89,7 +89,7 @@ def same(a: Sample, b: Sample) -> None:
             assert value.tobytes() == other.tobytes()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_a_sample_comes_back_bit_for_bit(data):
     spec = data.draw(specs())
@@ -117,7 +117,7 @@ def test_samples_come_back_from_a_file_in_order(data, tmp_path_factory):
             same(a, b)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_columns_agree_with_samples(data):
     spec = data.draw(specs())

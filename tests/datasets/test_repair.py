@@ -66,7 +66,7 @@ def whole_messages(content: bytes) -> int:
     return count
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_any_cut_keeps_every_whole_record(data, whole):
     folder, times, content = whole
