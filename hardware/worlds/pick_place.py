@@ -8,10 +8,9 @@ function of arrays; whoever steps the world calls it.  Neither teleop nor polici
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from telerig.hardware.worlds.scene import Body, Camera, Geom, Scene
 
@@ -41,7 +40,7 @@ STANDING_Z = TABLE_TOP + HEIGHT / 2
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where an episode starts: centres (3,), m, world frame; the object's about z (rad)."""
+    """Where an episode starts: the canister's centre, upright, and the disc's, (3,) m, world frame."""
 
     object: tuple[float, float, float]
     target: tuple[float, float, float]
