@@ -92,6 +92,8 @@ class Shaper:
         self._a_max = np.array([x for t in targets for x in t.acceleration])
         self._base = np.array([t.mode is Mode.BASE_VELOCITY_HEIGHT for t in targets for _ in t.names])
         self._rate = np.array([t.mode is Mode.BASE_VELOCITY_HEIGHT and i < 3 for t in targets for i in range(t.size)])
+        self._steered = np.array([t.name in self.driven for t in targets for _ in t.names])
+        self._velocity = {t.name: np.array(t.velocity) for t in targets}
         self._v_slow = np.minimum(self._v_max, np.where(self._base, SLOW_HEIGHT, SLOW))
         self._v_slow[self._rate] = self._v_max[self._rate]  # a base that comes to rest does so at its own limit
         self._reset()
@@ -205,7 +207,7 @@ class Shaper:
         data = self._p[part].copy()
         if mode is not spec.mode:  # ignored by the robot, but recorded: where it is, as far as that is known
             seen = self._measured[part]
-            data = np.clip(np.where(np.isfinite(seen), seen, data), self._low[part], self._high[part])
+            data = np.minimum(np.maximum(np.where(np.isfinite(seen), seen, data), self._low[part]), self._high[part])
         if agent is None or not steered:
             return Command(self._seq[spec.name], spec.name, mode, data, Source.GUARD, now, (now, now))
         ttl = min(agent.ttl_ns, DEFAULT_TTL_NS)
@@ -222,7 +224,7 @@ class Shaper:
             self._log.refuse(now, spec.name, *found)
             return f"{spec.name}: {found[1]}"
         part = self._slices[spec.name]
-        self._goal[part] = np.clip(command.data, self._low[part], self._high[part])
+        self._goal[part] = np.minimum(np.maximum(command.data, self._low[part]), self._high[part])
         self._newest[spec.name] = command
         return None
 
@@ -234,7 +236,7 @@ class Shaper:
             return None  # the agent was silent meanwhile; matching makes good for it
         elapsed = min(max(command.t_inputs[0] - last.t_inputs[0], 0) / 1e9, JUMP_CATCH_UP_S)
         jump = np.abs(np.asarray(command.data) - last.data)
-        excess = jump - JUMP_RAD - np.asarray(spec.velocity) * elapsed
+        excess = jump - JUMP_RAD - self._velocity[spec.name] * elapsed
         worst = int(np.argmax(excess))
         if excess[worst] <= 0.0:
             return None
@@ -266,8 +268,8 @@ class Shaper:
         return result
 
     def _mismatch(self) -> float:
-        worst = max(self.mismatch(name) for name in self.driven)
-        return worst if all(math.isfinite(self.mismatch(name)) for name in self.driven) else math.inf
+        worst = float(self._distance()[self._steered].max())
+        return worst if math.isfinite(worst) else math.inf
 
 
 def _check(targets: Sequence[TargetSpec], driven: Sequence[str], speed: float) -> None:

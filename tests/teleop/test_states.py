@@ -206,6 +206,7 @@ def test_freshness_limits_and_the_worst_stream() -> None:
     assert fresh.check(now, good) is None
     assert fresh.check(now, {**good, "a": now - 100_000_001}) == Stale("a", 100_000_001)
     assert fresh.check(now, {**good, "a": now - 150_000_000, "b": now - 400_000_000}) == Stale("b", 400_000_000)
+    assert fresh.check(now, {**good, "a": now - 400_000_000, "b": now - 300_000_000}) == Stale("a", 400_000_000)
     found = fresh.check(now, {"a": now, "c": now})
     assert found == Stale("b", None)
     assert found.text == "b, no sample yet"
