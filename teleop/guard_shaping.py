@@ -152,11 +152,11 @@ class Shaper:
             self._live = dict.fromkeys(self._live, False)
         elif not all(self._live.values()):
             self._start(now, state)
-        goal, stop = self._aim(now, state)
+        goal = self._aim(now, state)
         self._goals = (goal, self._goals[0], self._goals[1])
         limits = (self._low, self._high, self._v_max if state is State.ENGAGED else self._v_slow, self._a_max)
         drift = goal_velocity(self._goals, self._dt)
-        self._p, self._v = advance(self._p, self._v, goal, drift, stop, limits, self._dt)
+        self._p, self._v = advance(self._p, self._v, goal, drift, limits, self._dt)
         if state is State.ESTOP:
             self._p[self._rate] = 0.0
             self._v[:] = 0.0
@@ -177,21 +177,20 @@ class Shaper:
             self._live[spec.name] = True
         self._goals = (self._p, self._p, self._p)
 
-    def _aim(self, now: int, state: State) -> tuple[Vector, NDArray[np.bool_]]:
-        """Where every element goes in this state, and which elements come to rest instead."""
-        goal, stop = self._p.copy(), np.ones(self._p.size, bool)
+    def _aim(self, now: int, state: State) -> Vector:
+        """Where every element goes, (n,): where it is, if nothing else moves it; a base's velocities go to 0."""
+        goal: Vector = np.where(self._rate, 0.0, self._p)
         for spec in self.targets:
+            if not self._live[spec.name]:
+                continue
             part = self._slices[spec.name]
-            steered = state in _STEERED and spec.name in self.driven and self._living(now, spec.name)
-            if self._live[spec.name] and (steered or (state is State.HOMING and spec.mode is Mode.JOINT_POSITION)):
-                goal[part] = self._goal[part] if steered else self._home[part]
-                stop[part] = False
+            if state in _STEERED and spec.name in self.driven and self._living(now, spec.name):
+                goal[part] = self._goal[part]
+            elif state is State.HOMING and spec.mode is Mode.JOINT_POSITION:
+                goal[part] = self._home[part]
         if state is not State.ENGAGED:
-            goal[self._rate], stop[self._rate] = 0.0, False
-        elif not stop.all():
-            idle = self._rate & stop  # a base whose agent fell silent comes to rest; it does not keep its speed
-            goal[idle], stop[idle] = 0.0, False
-        return goal, stop
+            goal[self._rate] = 0.0
+        return goal
 
     def _command(self, now: int, state: State, spec: TargetSpec) -> Command:
         part = self._slices[spec.name]

@@ -34,14 +34,13 @@ def goal_velocity(goals: tuple[Vector, Vector, Vector], dt: float) -> Vector:
 
 
 def advance(
-    p: Vector, v: Vector, goal: Vector, drift: Vector, stop: NDArray[np.bool_],
-    limits: tuple[Vector, Vector, Vector, Vector], dt: float,
-) -> tuple[Vector, Vector]:  # fmt: skip
+    p: Vector, v: Vector, goal: Vector, drift: Vector, limits: tuple[Vector, Vector, Vector, Vector], dt: float
+) -> tuple[Vector, Vector]:
     """Position and velocity one tick on, all (n,).
 
+    :param goal: an element whose goal is its own position comes to rest, as fast as its acceleration allows.
     :param drift: the goal's own velocity, see :func:`goal_velocity`; a goal that moves within the limits is followed
         without lag, one that stands still is reached without overshoot.
-    :param stop: elements that come to rest instead, as fast as their acceleration allows.
     :param limits: low, high, velocity, acceleration.
     """
     low, high, v_max, a_max = limits
@@ -57,6 +56,5 @@ def advance(
     want = np.where(way <= 0.0, np.maximum(want, reach), want)
     want = np.minimum(want, np.minimum(v_max, up))  # np.clip would cost five times as much
     want = np.maximum(want, -np.minimum(v_max, down))
-    want[stop] = 0.0
     v = np.minimum(np.maximum(want, v - u), v + u)
     return np.minimum(np.maximum(p + v * dt, low), high), v
