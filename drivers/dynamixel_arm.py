@@ -64,7 +64,7 @@ class DynamixelArmConfig:
     damping_gain: int = 4000
     position_gains: tuple[int, ...] = ()
     settle_s: float = 1.0
-    reply_timeout_ms: float = 10.0
+    reply_timeout_ms: float = 20.0
     return_delay_us: int = 0
     wire_time: bool = False
 

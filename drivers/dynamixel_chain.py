@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # it imports the vendor's SDK
     from telerig.drivers.dynamixel_bus import Bus
 
 MISSES = 3
+STALL_NS = 150_000_000  # nobody answers for less than this: perhaps it was the host that stalled
 PROBE_NS = 250_000_000
 SILENT_NS = 500_000_000  # nobody answers for so long: the bus has no power, or another baud rate
 PROBE_PATIENCE_S = 0.003
@@ -157,6 +158,8 @@ class Chain:
 
     def _count_misses(self, reading: GroupReading) -> None:
         heard = [i for i, ident in enumerate(self.active) if ident in reading.errors]
+        if not heard and reading.t1 - self._answered_at < STALL_NS:
+            return
         last = heard[-1] if heard else -1
         for i, ident in enumerate(list(self.active)):
             if ident in reading.errors:

@@ -50,7 +50,8 @@ class ExoArmConfig:
     :param ids: servo numbers, in the order of ``joint_names``.
     :param model: what all servos must be ("XL330-M077"); "" for any X-series servo.
     :param min_firmware: older firmware is refused.
-    :param reply_timeout_ms: how long a cycle waits for a reply that does not come.
+    :param reply_timeout_ms: how long a cycle waits for a reply that does not come; longer than a busy host is ever late,
+        since a reply that is late is lost.
     :param return_delay_us: written to the servos' Return Delay Time.
     :param wire_time: emulator only: replies take the time that the bus would.
     """
@@ -62,7 +63,7 @@ class ExoArmConfig:
     rate_hz: float = 250.0
     model: str = ""
     min_firmware: int = 38
-    reply_timeout_ms: float = 10.0
+    reply_timeout_ms: float = 20.0
     return_delay_us: int = 0
     wire_time: bool = False
 
