@@ -1,13 +1,14 @@
 """Loading mujoco with an OpenGL that needs no screen: EGL, else OSMesa, else none (physics only).
 
-mujoco chooses its OpenGL from ``MUJOCO_GL`` when it is first imported, so every module here imports it through
-:func:`load_mujoco` and nowhere else.
+mujoco chooses its OpenGL from ``MUJOCO_GL`` when it is first imported, and takes one that needs a screen where that is
+not set; so every module here imports it through :func:`load_mujoco` and nowhere else.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+from importlib import import_module
 from typing import Any
 
 from telerig.hardware.errors import DeviceOpenError, MissingExtra
@@ -48,13 +49,14 @@ def load_mujoco() -> Any:
     return mujoco
 
 
-def gl_context(mujoco: Any, width: int, height: int) -> Any:
+def gl_context(width: int, height: int) -> Any:
     """A current off-screen OpenGL context.  :raises DeviceOpenError: the system has none; the text names the remedy."""
-    make = getattr(mujoco, "GLContext", None)
-    if make is None or os.environ.get("MUJOCO_GL") not in LIBRARIES:
+    name = choose_gl()
+    if name not in LIBRARIES:
         raise DeviceOpenError(f"no off-screen OpenGL on this machine: {APT}")
     try:
-        context = make(width, height)
+        # not mujoco.GLContext: that was settled when mujoco was first imported, perhaps by somebody else
+        context = import_module(f"mujoco.{name}").GLContext(width, height)
         context.make_current()
     except Exception as error:  # PyOpenGL and mujoco raise five unrelated families here
         raise DeviceOpenError(f"off-screen OpenGL does not start ({error}): {APT}") from error

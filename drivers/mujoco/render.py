@@ -56,7 +56,7 @@ class Renderer:
         self._model.vis.quality.offsamples = 0
         self._model.vis.quality.shadowsize = 0
         self._data = mj.MjData(self._model)
-        self._gl = gl_context(mj, width, height)
+        self._gl = gl_context(width, height)
         self._mjr = mj.MjrContext(self._model, mj.mjtFontScale.mjFONTSCALE_100.value)
         self._finalizer = weakref.finalize(self, _free, self._gl, self._mjr)
         mj.mjr_setBuffer(mj.mjtFramebuffer.mjFB_OFFSCREEN.value, self._mjr)
