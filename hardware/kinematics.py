@@ -180,23 +180,22 @@ def _clip(error: Array, length: float) -> Array:
 
 
 def _step(q: Array, jac: Array, error: Array, pull: Array, low: Array, high: Array, damping: float) -> Array:
-    """One damped step; joints that would leave their range stay at its edge and the others take over (two passes)."""
+    """One damped step, at most 0.3 rad a joint.  Joints at the edge of their range stay there and the others take over."""
     jac = jac.copy()
     jac[3:] *= ROTATION_LENGTH
-    free = np.ones(q.size, bool)
-    square = damping * damping * np.eye(jac.shape[0])
-    dq = np.zeros(q.size)
-    for _ in range(2):
-        j = jac * free
-        inverse = j.T @ np.linalg.inv(j @ j.T + square)  # (n, m)
-        rest = pull * free
-        dq = inverse @ (error - j @ rest) + rest
-        blocked = free & (((q + dq < low) & (dq < 0)) | ((q + dq > high) & (dq > 0)))
-        if not blocked.any():
-            break
-        free &= ~blocked
+    dq = _damped(jac, error, pull, damping)
+    blocked = ((q + dq < low) & (dq < 0)) | ((q + dq > high) & (dq > 0))
+    if blocked.any():
+        dq = _damped(jac * ~blocked, error, pull * ~blocked, damping)
     dq *= min(1.0, 0.3 / max(1e-12, float(np.abs(dq).max())))
-    return np.clip(q + dq, low, high)
+    return np.minimum(np.maximum(q + dq, low), high)
+
+
+def _damped(jac: Array, error: Array, pull: Array, damping: float) -> Array:
+    """Damped least squares for ``error``, with ``pull`` as far as the damped null space lets it."""
+    square = jac @ jac.T
+    square.flat[:: square.shape[0] + 1] += damping * damping
+    return pull + jac.T @ np.linalg.solve(square, error - jac @ pull)
 
 
 def _cross(a: Array, b: Array) -> Array:
