@@ -34,6 +34,11 @@ EMULATORS = {
     "dynamixel_arm": "telerig.drivers.dynamixel_arm_emulator:DynamixelArmEmulator",
 }
 
+# Virtual operators: they move emulated sensors, never a robot.
+OPERATORS = {
+    "pick_place": "telerig.drivers.operator_pick_place:PickPlaceOperator",
+}
+
 
 def _load(table: dict[str, str], group: str, kind: str, name: str) -> type[Any]:
     if name in table:
@@ -63,3 +68,8 @@ def driver(name: str) -> type[Any]:
 def emulator(name: str) -> type[Any]:
     """The emulator class of a driver.  :raises ConfigError: that driver has none."""
     return _load(EMULATORS, "telerig.emulators", "emulator for driver", name)
+
+
+def operator(name: str) -> type[Any]:
+    """The virtual operator of that name.  :raises ConfigError: there is none."""
+    return _load(OPERATORS, "telerig.operators", "virtual operator", name)

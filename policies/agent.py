@@ -37,6 +37,11 @@ class PolicyAgent:
         """What the policy looks at; not its chunks, whose absence ends its commands by itself."""
         return self.spec.streams
 
+    @property
+    def drives(self) -> tuple[str, ...]:
+        """The one target it commands; the others hold."""
+        return (self.spec.target,)
+
     def reset(self) -> None:
         """Forget the chunk being executed."""
         self._since: int | None = None

@@ -111,6 +111,10 @@ class ChildReaders(dict[str, SharedReader]):
         self[name] = self._child.reader(name)
         return self[name]
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """The reader, or ``default`` where the session has no such stream."""
+        return self[name] if name in self._child.streams else default
+
 
 def main() -> None:
     """Read the JSON object, become the role it names, run it."""

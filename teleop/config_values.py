@@ -9,7 +9,6 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from telerig.hardware.errors import ConfigError
 
-
 _UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from telerig.teleop import realtime
 from telerig.teleop.episodes import RECORDER_STATE, episode_stream
 from telerig.teleop.loop import TICKS
 from telerig.teleop.operator_input import OPERATOR
-from telerig.teleop.rig import Device, Rig
+from telerig.teleop.rig import Device, Rig, parse_rig
 from telerig.teleop.session import ProcessSpec
 from telerig.teleop.session_state import SESSION_STATE
 
@@ -67,7 +67,9 @@ def plan_devices(rig: Rig) -> dict[str, DevicePlan]:
     for plan in plans.values():
         for needed in plan.inputs:
             if needed not in made:
-                raise ConfigError(f"{rig.path}: devices.{plan.name} needs stream {needed}, which no device of this rig makes")
+                raise ConfigError(
+                    f"{rig.path}: devices.{plan.name} needs stream {needed}, which no device of this rig makes"
+                )
     if not any(p.moves for p in plans.values()):
         raise ConfigError(f"{rig.path}: no device of this rig moves; add an actuator")
     return plans
@@ -136,9 +138,7 @@ def device_process(rig: Rig, plan: DevicePlan, folder: Path) -> ProcessSpec:
 def emulation_process(rig: Rig, folder: Path) -> ProcessSpec | None:
     """One process for all emulated serial devices; None where nothing is emulated."""
     emulated = {
-        name: {"driver": d.rig.driver, "config": d.config_values}
-        for name, d in rig.devices.items()
-        if d.rig.emulate
+        name: {"driver": d.rig.driver, "config": d.config_values} for name, d in rig.devices.items() if d.rig.emulate
     }
     if not emulated:
         return None
@@ -148,16 +148,14 @@ def emulation_process(rig: Rig, folder: Path) -> ProcessSpec | None:
 
 def rig_as_told(rig: Rig) -> dict[str, Any]:
     """A rig as plain values, for child processes (:func:`rig_from_told` reads it back)."""
-    return {"path": str(rig.path), "text": rig.text, "emulate": [n for n, d in rig.devices.items() if d.rig.emulate]}
+    emulated = [n for n, d in rig.devices.items() if d.rig.emulate]
+    return {"path": str(rig.path), "text": rig.text, "emulate": emulated, "devices": list(rig.devices)}
 
 
 def rig_from_told(told: dict[str, Any]) -> Rig:
     """The inverse of :func:`rig_as_told`."""
-    import tomllib
-
-    from telerig.teleop.rig import parse_rig
-
     raw = tomllib.loads(told["text"])
     for name in told["emulate"]:
         raw["devices"][name]["emulate"] = True
-    return parse_rig(json.loads(json.dumps(raw)), Path(told["path"]), told["text"])
+    rig = parse_rig(raw, Path(told["path"]), told["text"])
+    return dataclasses.replace(rig, devices={n: rig.devices[n] for n in told["devices"]})

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 Vector = NDArray[np.float64]
+RESERVE = 0.5  # of the acceleration closes in on the goal; the rest follows the goal's own, else fast swings build up
 
 
 def stopping(distance: Vector, u: Vector, dt: float) -> Vector:
-    """The highest velocity that still stops within ``distance`` ≥ 0, (…, n); ``u``: change of velocity a tick, (n,)."""
+    """The highest velocity that still stops within ``distance`` ≥ 0, (…, n); ``u``: change of velocity a tick, (…, n)."""
     steps = np.floor((np.sqrt(1.0 + 8.0 * distance / (u * dt)) - 1.0) * 0.5)
     result: Vector = (distance / dt + u * steps * (steps + 1.0) * 0.5) / (steps + 1.0)
     return result
@@ -49,7 +50,7 @@ def advance(
     room = np.array(
         (np.abs(way), np.maximum(high - p, 0.0), np.maximum(p - low, 0.0))
     )  # (3, n), in one go: half the time
-    to_goal, up, down = stopping(room, u, dt)
+    to_goal, up, down = stopping(room, np.array((RESERVE * u, u, u)), dt)
     want = drift + np.copysign(to_goal, way)
     reach = way / dt  # with more than this the goal would be passed within this tick
     want = np.where(way >= 0.0, np.minimum(want, reach), want)

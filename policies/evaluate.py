@@ -1,0 +1,76 @@
+"""Evaluation: many rollouts in virtual time, over processes, with intervals.  Outcomes do not depend on how many processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import Any
+
+from telerig.policies.rollout import Outcome, RolloutSpec, rollout
+from telerig.policies.statistics import wilson
+
+
+@dataclass(frozen=True)
+class Report:
+    """Outcomes in the order of their seeds."""
+
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def successes(self) -> int:
+        """How many succeeded."""
+        return sum(o.success for o in self.outcomes)
+
+    def to_json(self) -> dict[str, Any]:
+        """``success`` [k, n], Wilson interval, per-seed outcomes."""
+        n = len(self.outcomes)
+        low, high = wilson(self.successes, n)
+        return {
+            "success": [self.successes, n],
+            "interval95": [round(low, 4), round(high, 4)],
+            "seconds_mean": round(sum(o.seconds for o in self.outcomes if o.success) / max(1, self.successes), 3),
+            "not_engaged": sum(not o.engaged for o in self.outcomes),
+            "rollouts": [
+                {"seed": o.seed, "success": o.success, "seconds": round(o.seconds, 3), "digest": o.digest[:16]}
+                for o in self.outcomes
+            ],
+        }
+
+
+def _quiet_worker() -> None:
+    """Each process computes on one thread: they are as many as there are cores."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    os.environ["LP_NUM_THREADS"] = "1"
+
+
+def evaluate(
+    specs: Sequence[RolloutSpec], processes: int = 0, done: Callable[[Outcome], None] = lambda outcome: None
+) -> Report:
+    """Run all rollouts.
+
+    :param processes: 0: one a core; 1: in this process.
+    :param done: called after each, in the order they finish.
+    """
+    count = min(processes or len(os.sched_getaffinity(0)), len(specs))
+    found: dict[int, Outcome] = {}
+    for index, outcome in _outcomes(specs, count):
+        found[index] = outcome
+        done(outcome)
+    return Report(tuple(found[i] for i in range(len(specs))))
+
+
+def _outcomes(specs: Sequence[RolloutSpec], count: int) -> Iterator[tuple[int, Outcome]]:
+    _quiet_worker()
+    if count <= 1:
+        for i, spec in enumerate(specs):
+            yield i, rollout(spec)
+        return
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(count, mp_context=spawn, initializer=_quiet_worker) as pool:
+        futures = {pool.submit(rollout, spec): i for i, spec in enumerate(specs)}
+        for future in as_completed(futures):
+            yield futures[future], future.result()

@@ -1,0 +1,74 @@
+"""What ``telerig eval`` does."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from telerig.hardware.errors import ConfigError
+from telerig.policies.evaluate import Report, evaluate
+from telerig.policies.rollout import Outcome, RolloutSpec, rollout_spec
+from telerig.teleop.bench.machine import machine
+from telerig.teleop.bench.report import progress, show
+from telerig.teleop.rig import Rig, load_rig
+
+
+@dataclass(frozen=True)
+class EvalRequest:
+    """The command's arguments."""
+
+    rig: Path
+    agent: str
+    episodes: int
+    seed: int
+    processes: int
+    ablate: tuple[str, ...]
+    freeze: tuple[str, ...]
+    unplug: tuple[str, ...]
+    limit: float
+    record: Path | None
+    as_json: bool
+
+
+def _specs(request: EvalRequest, rig: Rig) -> list[RolloutSpec]:
+    for device in (*request.freeze, *request.unplug):
+        if device not in rig.devices:
+            raise ConfigError(f"{rig.path}: has no device '{device}' (it has {', '.join(rig.devices)})")
+    if request.agent != "operator" and not (Path(request.agent) / "config.json").exists():
+        raise ConfigError(f"--agent {request.agent}: 'operator' or a checkpoint folder is right")
+    if request.record is not None and request.record.exists():
+        raise ConfigError(f"--record {request.record}: exists; choose a new folder")
+    faults = {d: ("freeze", {}) for d in request.freeze}
+    specs = []
+    for seed in range(request.seed, request.seed + request.episodes):
+        folder = "" if request.record is None else str(request.record / f"seed_{seed:06d}")
+        specs.append(
+            rollout_spec(
+                rig, request.agent, seed, limit_s=request.limit, ablate=request.ablate, faults=faults,
+                unplug=request.unplug, record=folder,
+            )
+        )  # fmt: skip
+    return specs
+
+
+def run(request: EvalRequest) -> Report:
+    """Evaluate, show, print.  :raises ConfigError, DataError: a wrong rig, agent or option; nothing runs."""
+    rig = load_rig(request.rig)
+    specs = _specs(request, rig)
+    finished = 0
+    with progress(f"eval {request.agent}") as advance:
+
+        def done(outcome: Outcome) -> None:
+            nonlocal finished
+            finished += 1
+            advance(finished / len(specs))
+
+        report = evaluate(specs, request.processes, done)
+    result = report.to_json() | {"agent": request.agent, "rig": rig.name, "machine": machine()}
+    shown = {k: v for k, v in result.items() if k != "rollouts"}
+    failed = [r["seed"] for r in result["rollouts"] if not r["success"]]
+    show(f"telerig eval: {request.agent}", shown | {"failed_seeds": failed}, False)
+    if request.as_json:
+        print(json.dumps(result), flush=True)
+    return report
