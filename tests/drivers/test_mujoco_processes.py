@@ -1,0 +1,160 @@
+"""The simulated world in a process of its own: its bus on a socket, and a robot that a dead host does not leave moving."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from telerig.drivers.mujoco.bus import UnixPort
+from telerig.drivers.mujoco.motion_log import read_motion_log
+from telerig.drivers.mujoco.robot import MujocoRobot
+from telerig.hardware.clock import RealClock
+from telerig.hardware.errors import DeviceLost, DeviceOpenError
+from telerig.hardware.protocols import DeviceContext
+from telerig.hardware.wire.simbus import RobotMode
+
+pytestmark = pytest.mark.realtime
+
+WORLD = """
+import sys
+from telerig.drivers.mujoco.world import MujocoWorld
+from telerig.hardware.clock import RealClock
+from telerig.hardware.protocols import DeviceContext
+config = MujocoWorld.Config("g1_like", task="pick_place", socket=sys.argv[1], log=sys.argv[2])
+world = MujocoWorld(config, DeviceContext("world", RealClock(int(sys.argv[3]))))
+world.open()
+print("open", flush=True)
+while True:
+    world.read(0.05)
+"""
+
+HOST = """
+import sys
+import numpy as np
+from telerig.drivers.mujoco.bus import UnixPort
+from telerig.drivers.mujoco.robot import MujocoRobot
+from telerig.hardware.clock import RealClock
+from telerig.hardware.commands import Command, Mode, Source
+from telerig.hardware.protocols import DeviceContext
+clock = RealClock(int(sys.argv[2]))
+robot = MujocoRobot(MujocoRobot.Config("g1_like"), DeviceContext("robot", clock, lambda: UnixPort(sys.argv[1])))
+robot.open()
+t0, home = clock.now(), np.array(robot.targets[0].home)
+while True:
+    for sample in robot.read(0.05):
+        goal = home.copy()
+        goal[[0, 14]] += 0.5 * np.sin(6.0 * (clock.now() - t0) / 1e9)
+        now = clock.now()
+        robot.send(Command(0, "robot/upper", Mode.JOINT_POSITION, goal, Source.OPERATOR, now, (now, now)))
+        if abs(sample.array("velocity")).max() > 1.0:
+            print("moving", flush=True)
+"""
+
+
+class Processes:
+    """A world and, on demand, a host that swings both arms."""
+
+    def __init__(self, folder: Path) -> None:
+        self.socket, self.log, self.clock = str(folder / "w.sock"), folder / "motion.log", RealClock()
+        self.running: list[subprocess.Popen[str]] = []
+        self.world = self.start(WORLD, self.socket, str(self.log), str(self.clock.offset_ns))
+        self.hear(self.world, "open")
+
+    def start(self, code: str, *arguments: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True)
+        self.running.append(process)
+        return process
+
+    def hear(self, process: subprocess.Popen[str], word: str) -> None:
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == word
+
+    def host(self) -> subprocess.Popen[str]:
+        process = self.start(HOST, self.socket, str(self.clock.offset_ns))
+        self.hear(process, "moving")
+        return process
+
+    def robot(self) -> MujocoRobot:
+        config = MujocoRobot.Config("g1_like")
+        return MujocoRobot(config, DeviceContext("robot", self.clock, lambda: UnixPort(self.socket)))
+
+    def close(self) -> None:
+        for process in self.running:
+            process.kill()
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+
+    def logged_until(self, t: int) -> Any:
+        """The motion log once it has reached an instant."""
+        for _ in range(2000):
+            log = read_motion_log(self.log) if self.log.exists() else np.zeros(0)
+            if len(log) and log["t"][-1] >= t:
+                return log
+            time.sleep(0.01)
+        raise AssertionError("the world's log stands still")
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Iterator[Processes]:
+    made = Processes(tmp_path)
+    yield made
+    made.close()
+
+
+def test_states_come_over_the_socket_in_order(processes: Processes) -> None:
+    robot = processes.robot()
+    robot.open()
+    got = []
+    while len(got) < 60:
+        got += robot.read(0.05)
+    steps = [s.seq_device or 0 for s in got]
+    assert steps == sorted(set(steps))
+    assert all(s.t_sample <= s.t_arrival for s in got)
+    log = processes.logged_until(got[-1].t_sample)
+    nearest = [np.abs(log["t"] - s.t_sample).min() - s.sigma_t for s in got]
+    assert max(nearest) < 1_000_000  # t_sample is the instant of a physics step, within what is claimed and its µs
+    robot.close()
+
+
+@pytest.mark.parametrize("how", [signal.SIGSTOP, signal.SIGKILL])
+def test_a_dead_host_leaves_nothing_moving(processes: Processes, how: signal.Signals) -> None:
+    """Nothing but the simulated firmware is left to stop the arms; the log is the world's own."""
+    host = processes.host()
+    died = processes.clock.now()
+    host.send_signal(how)
+    log = processes.logged_until(died + 1_300_000_000)
+    after = log["t"] - died
+    assert log["speed"][(after > -200_000_000) & (after < 0)].max() > 0.3  # it did move
+    held = (after > 450_000_000) & (after < 900_000_000)
+    assert set(log["mode"][held]) == {RobotMode.HOLD}
+    assert log["speed"][held].max() < 0.05
+    assert log["mode"][after > 1_200_000_000][-1] == RobotMode.DAMP
+
+
+def test_a_killed_world_is_lost_and_found_again(processes: Processes, tmp_path: Path) -> None:
+    robot = processes.robot()
+    robot.open()
+    processes.world.kill()
+    processes.world.wait()
+    with pytest.raises(DeviceLost):  # noqa: PT012
+        for _ in range(100):
+            robot.read(0.05)
+    robot.close()
+    with pytest.raises(DeviceOpenError, match="no simulated world there"):
+        robot.open()
+    world = processes.start(WORLD, processes.socket, str(processes.log), str(processes.clock.offset_ns))
+    processes.hear(world, "open")
+    robot.open()
+    got: list[Any] = []
+    while not got:
+        got += robot.read(0.05)
+    robot.close()
