@@ -54,6 +54,7 @@ class Track:
     aligned: Aligned
     valid: NDArray[np.bool_]
     blobs: Callable[[int], bytes] | None = None
+    sizes: list[int] = field(default_factory=list)
 
     def rows(self, name: str) -> Array:
         """A field on the rows, ``(T, …)``; elements the device marked invalid are NaN already."""
@@ -101,7 +102,7 @@ def assemble(log: RawLog, roles: Roles, options: BuildOptions, embodiment: Embod
         aligned = newest(rows, columns.t_sample, known(columns))
         out.tracks[name] = Track(log.specs[name], columns, aligned, _valid(log.specs[name], columns, aligned))
         if name in roles.cameras.values() or name in roles.depths.values():
-            out.tracks[name].blobs = _blob_reader(log, name)
+            out.tracks[name].blobs, out.tracks[name].sizes = _blob_reader(log, name), log.sizes(name)
     for name, columns in loaded.items():
         if name in moving:
             _commands(out, name, columns, known(columns))
@@ -143,9 +144,8 @@ def _valid(spec: StreamSpec, columns: Columns, aligned: Aligned) -> NDArray[np.b
 
 
 def _blob_reader(log: RawLog, name: str) -> Callable[[int], bytes]:
-    codec, payloads = SampleCodec(log.specs[name]), log.payloads(name)
-    field_name = log.specs[name].blobs[0].name
-    return lambda i: codec.decode(payloads[i]).blob(field_name)
+    codec = SampleCodec(log.specs[name])
+    return lambda i: codec.image_part(log.payload(name, i))
 
 
 def _commands(out: Assembled, name: str, columns: Columns, known: NDArray[np.int64]) -> None:

@@ -37,6 +37,7 @@ class EpisodeFile:
         self.name = self.path.stem
         self._entry = dict(entry or {})
         self._handle: tuple[int, Any] | None = None
+        self._opened: dict[str, Any] = {}
 
     @property
     def _file(self) -> Any:
@@ -46,19 +47,19 @@ class EpisodeFile:
             if not self.path.exists():
                 raise DataError(f"{self.path}: no such episode")
             try:
-                self._handle = (os.getpid(), h5py.File(self.path, "r"))
+                self._handle, self._opened = (os.getpid(), h5py.File(self.path, "r")), {}
             except OSError as error:
                 raise DataError(f"{self.path}: not an HDF5 file: {error}")
         return self._handle[1]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "name": self.name, "_entry": self._entry, "_handle": None}
+        return {"path": self.path, "name": self.name, "_entry": self._entry, "_handle": None, "_opened": {}}
 
     def close(self) -> None:
         """Close the file; using the episode opens it again."""
         if self._handle is not None and self._handle[0] == os.getpid():
             self._handle[1].close()
-        self._handle = None
+        self._handle, self._opened = None, {}
 
     def array(self, key: str) -> NDArray[Any]:
         """Any numeric dataset, whole.  :raises DataError: there is none of that key."""
@@ -156,10 +157,12 @@ class EpisodeFile:
         return self._image("depth_images", camera, row)
 
     def _image(self, kind: str, camera: str, row: int) -> bytes:
-        key = f"observations/{kind}/{camera}"
-        if key not in self._file:
-            raise DataError(f"{self.path}: no camera '{camera}' (it has {', '.join(self.cameras) or 'none'})")
-        return bytes(self._file[key][row].tobytes())
+        key, file = f"observations/{kind}/{camera}", self._file
+        if key not in self._opened:  # opening a dataset takes longer than reading an image from it
+            if key not in file:
+                raise DataError(f"{self.path}: no camera '{camera}' (it has {', '.join(self.cameras) or 'none'})")
+            self._opened[key] = file[key]
+        return bytes(self._opened[key][row].tobytes())
 
     def statistics(self, key: str) -> Statistics:
         """Of this episode: ``puppet/joint_position``, ``master/joint_position``, ``action/sent`` or ``action/base``."""

@@ -95,11 +95,10 @@ def _frozen(track: Track) -> int:
     """The longest run of repeated images, counted in frames (0: never twice the same)."""
     assert track.blobs is not None
     longest = run = 0
-    before = None
-    for i in range(len(track.columns)):
-        image = track.blobs(i)
-        run = run + 1 if image == before else 0
-        longest, before = max(longest, run), image
+    for i in range(1, len(track.columns)):
+        same = track.sizes[i] == track.sizes[i - 1] and track.blobs(i) == track.blobs(i - 1)
+        run = run + 1 if same else 0
+        longest = max(longest, run)
     return longest
 
 

@@ -172,6 +172,14 @@ class SampleCodec:
         stamp = _delimited(1, instant) + self._image_head + _delimited(EXTRA, vector)
         return b"".join((stamp, b"\x12", varint(len(image)), image))
 
+    def vector_part(self, data: bytes) -> bytes:
+        """The ``telerig.Vector`` inside an image's message, without touching the image (which comes last)."""
+        return next((value for number, value in walk(data) if number == EXTRA), b"")
+
+    def image_part(self, data: bytes) -> bytes:
+        """The encoded image inside an image's message."""
+        return next((value for number, value in walk(data) if number == 2), b"")
+
     def _encode_event(self, sample: Sample) -> bytes:
         raw = sample.blob(self.spec.blobs[0].name)
         out = _delimited(1, _encode_stamp(sample))

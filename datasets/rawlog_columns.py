@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from telerig.datasets.rawlog_codec import SampleCodec
-from telerig.datasets.rawlog_schema import VECTOR
+from telerig.datasets.rawlog_schema import IMAGE, VECTOR
 from telerig.hardware.samples import Sample
 from telerig.hardware.specs import NONE, StreamSpec
 
@@ -45,7 +45,9 @@ class Columns:
 
 def decode_columns(codec: SampleCodec, messages: Sequence[bytes]) -> Columns:
     """Decode all messages of one stream, but for blobs.  :raises DataError: one is not a message of this stream."""
-    fast = _decode_uniform(codec, messages) if len(messages) > 1 and codec.schema == VECTOR else None
+    fast = None
+    if len(messages) > 1 and (codec.schema == IMAGE or (codec.schema == VECTOR and not codec.spec.blobs)):
+        fast = _decode_uniform(codec, [codec.vector_part(m) for m in messages] if codec.schema == IMAGE else messages)
     return fast or columns_of(codec.spec, [codec.decode(m) for m in messages])
 
 
@@ -78,7 +80,7 @@ def columns_of(spec: StreamSpec, samples: Sequence[Sample]) -> Columns:
 def _decode_uniform(codec: SampleCodec, messages: Sequence[bytes]) -> Columns | None:
     """All messages through one structured dtype, if they are laid out alike (as telerig writes them); else None."""
     first = messages[0]
-    if codec.spec.blobs or any(len(m) != len(first) for m in messages):
+    if any(len(m) != len(first) for m in messages):
         return None
     layout = _layout(codec, first)
     if layout is None:

@@ -45,6 +45,7 @@ class RawLog:
         self._first: int | None = None
         self._last = 0
         self._channels: dict[int, str] = {}
+        self._numbers: dict[str, int] = {}
         self._codecs: dict[str, SampleCodec] = {}
         try:
             with open(self.path, "rb") as file:
@@ -91,6 +92,7 @@ class RawLog:
             return
         spec = StreamSpec.from_json(json.loads(text))
         self._channels[channel.id] = spec.name
+        self._numbers[spec.name] = channel.id
         self.specs[spec.name] = spec
         self._codecs[spec.name] = SampleCodec(spec)
 
@@ -127,9 +129,20 @@ class RawLog:
 
     def payloads(self, stream: str) -> list[bytes]:
         """The stored messages of a stream."""
+        return [self._buffer[start:end] for start, end in self._spans(stream)]
+
+    def payload(self, stream: str, index: int) -> bytes:
+        """One of them."""
+        start, end = self._spans(stream)[index]
+        return self._buffer[start:end]
+
+    def sizes(self, stream: str) -> list[int]:
+        """How long each of them is, in bytes."""
+        return [end - start for start, end in self._spans(stream)]
+
+    def _spans(self, stream: str) -> list[tuple[int, int]]:
         self._spec(stream)
-        number = next(c for c, name in self._channels.items() if name == stream)
-        return [self._buffer[start:end] for start, end in self._messages.get(number, ())]
+        return self._messages.get(self._numbers[stream], [])
 
     def columns(self, stream: str) -> Columns:
         """All samples of a stream as arrays (blobs are left out).  :raises DataError: no such stream, or damaged."""

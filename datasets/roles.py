@@ -13,6 +13,8 @@ from telerig.datasets.recording import is_recordable
 from telerig.hardware.errors import ConfigError, DataError
 from telerig.hardware.specs import ArraySpec, StreamSpec
 
+# telerig's own processes (names that no device may have): what they publish is in the log, and never in a dataset
+PROCESSES = ("session", "loop", "recorder", "emulation", "operator", "policy")
 BASE_AXES = ("vx", "vy", "yaw_rate", "height")
 
 
@@ -57,7 +59,7 @@ def find_roles(specs: Mapping[str, StreamSpec], target: str | None = None) -> Ro
     :raises DataError: no commands, or nothing measures what they move.
     :raises ConfigError: several targets to choose from, or none of the name given.
     """
-    kept = {n: s for n, s in specs.items() if is_recordable(s)}
+    kept = {n: s for n, s in specs.items() if is_recordable(s) and n.split("/", 1)[0] not in PROCESSES}
     targets = {n.removesuffix("/sent"): s.array("data") for n, s in kept.items() if n.endswith("/sent")}
     bases = [n for n, data in targets.items() if data.axes == BASE_AXES]
     chosen = _choose({n: d for n, d in targets.items() if n not in bases}, target)

@@ -64,6 +64,7 @@ def specs() -> list[StreamSpec]:
         StreamSpec("head/depth", (BlobSpec("depth", max_bytes(W, H), MEDIA_TYPE, "head_optical", DEPTH_META),), 30.0),
         StreamSpec("world/truth", (ArraySpec("object", (3,)),), 60.0),
         StreamSpec("glove/controls", (ArraySpec("closure", (3,)),), 60.0),
+        StreamSpec("session/state", (ArraySpec("state", (), "<u1"),), 200.0),
         events.event_stream("robot"),
         *(commands.command_stream(t, kind, 200.0) for t in (UPPER, BASE) for kind in ("intended", "sent")),
         commands.applied_stream(UPPER, 200.0),
@@ -108,6 +109,7 @@ def record_episode(
             "glove/joints",
             [Sample("glove/joints", t + MS, t, {"counts": counts}, 9, t - 77, k, np.array([1, 1, 0], bool), seq=k)],
         )
+        core.take("session/state", [Sample("session/state", t, t, {"state": np.array(2, np.uint8)}, seq=k)])
         held = k < 10
         core.take("robot/upper/intended", [command(UPPER, "intended", t, q + 0.01)])
         sent = command(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mcap.reader import make_reader
-from mcap.records import Message, Schema
+from mcap.records import Footer, Message, Schema
 from mcap.stream_reader import StreamReader
 
 from telerig.datasets.rawlog_codec import SampleCodec
@@ -231,6 +232,14 @@ def test_the_summary_satisfies_mcaps_indexed_reader_and_metadata_names_the_colum
         assert json.loads(meta["frames"]) == {"position": "base"}
         assert sum(1 for _ in reader.iter_messages()) == 4
         assert [m.name for m in reader.iter_metadata()] == ["telerig.session"]
+
+
+def test_the_summarys_checksum_is_right(mixed):
+    with open(mixed[0], "rb") as file:
+        footer = next(r for r in StreamReader(file).records if isinstance(r, Footer))
+    content = mixed[0].read_bytes()
+    end = len(content) - 8 - 4  # closing magic, the checksum itself
+    assert footer.summary_crc == zlib.crc32(content[footer.summary_start : end])
 
 
 def test_commands_survive_the_log(tmp_path):

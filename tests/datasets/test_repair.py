@@ -115,6 +115,32 @@ def test_zeros_behind_the_last_record_are_dropped(whole, tmp_path):
         assert sum(log.counts.values()) == report.messages
 
 
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x05"
+        + (30).to_bytes(8, "little")
+        + b"\x63\x00"
+        + bytes(range(28)),  # a message of a channel that is not there
+        b"\x05" + (3).to_bytes(8, "little") + b"abc",  # a message shorter than its own header
+        b"\x04"
+        + (9).to_bytes(8, "little")
+        + b"\x01\x00\x01\x00\xff\xff\xff\xff\x00",  # a channel that promises too much
+    ],
+)
+def test_whole_records_that_no_writer_wrote_are_dropped(whole, tmp_path, garbage):
+    cut = whole[2][: len(whole[2]) // 2]
+    path = tmp_path / "g.mcap"
+    path.write_bytes(cut)
+    end = len(cut) - repair(path).dropped
+    path.write_bytes(cut[:end] + garbage)
+    report = repair(path)
+    assert report.dropped == len(garbage)
+    assert report.messages == whole_messages(cut)
+    with open(path, "rb") as file:
+        assert len(list(make_reader(file).iter_messages())) == report.messages
+
+
 def test_an_earlier_original_is_never_overwritten(whole, tmp_path):
     path = tmp_path / "a.mcap"
     for cut in (1000, 1500):
