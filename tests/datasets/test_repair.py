@@ -127,6 +127,7 @@ def test_zeros_behind_the_last_record_are_dropped(whole, tmp_path):
         + (9).to_bytes(8, "little")
         + b"\x01\x00\x01\x00\xff\xff\xff\xff\x00",  # a channel that promises too much
     ],
+    ids=["unknown channel", "short message", "torn channel"],
 )
 def test_whole_records_that_no_writer_wrote_are_dropped(whole, tmp_path, garbage):
     cut = whole[2][: len(whole[2]) // 2]
