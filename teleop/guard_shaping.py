@@ -258,13 +258,12 @@ class Shaper:
 
         A joint kept from its goal by an object in the hand counts from where it was sent, if it is near that.
         """
-        seen = np.abs(self._goal - self._measured)
+        seen: Vector = np.abs(self._goal - self._measured)
         sent = np.abs(self._goal - self._p)
         if self._state is State.MATCHING:
             near = np.abs(self._p - self._measured) <= PRESSING_RAD
             seen = np.where(near, np.minimum(seen, sent), seen)
-        result: Vector = np.where(self._rate, np.abs(self._goal), seen)
-        return result
+        return seen
 
     def _mismatch(self) -> float:
         worst = float(self._distance()[self._steered].max())

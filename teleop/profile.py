@@ -47,9 +47,7 @@ def advance(
     low, high, v_max, a_max = limits
     u = a_max * dt
     way = goal - p
-    room = np.array(
-        (np.abs(way), np.maximum(high - p, 0.0), np.maximum(p - low, 0.0))
-    )  # (3, n), in one go: half the time
+    room = np.array((np.abs(way), np.maximum(high - p, 0.0), np.maximum(p - low, 0.0)))  # (3, n): one call is quicker
     to_goal, up, down = stopping(room, np.array((RESERVE * u, u, u)), dt)
     want = drift + np.copysign(to_goal, way)
     reach = way / dt  # with more than this the goal would be passed within this tick

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from telerig.hardware.commands import Command, Mode, Source, TargetSpec
 from telerig.hardware.errors import ConfigError
 from telerig.teleop.guard_shaping import SLOW, Shaper, Verdict
+from telerig.teleop.profile import goal_velocity
 from telerig.teleop.states import State
 
 TICK = 5_000_000
@@ -252,6 +253,32 @@ def test_a_moving_goal_within_the_limits_is_followed_without_lag() -> None:
             assert abs(out[ARM.name].data[0] - goal) < 1e-4
 
 
+def test_a_swing_near_the_acceleration_limit_does_not_build_up() -> None:
+    """Quantised to a servo's 4096 steps, sampled at 250 Hz: 2 Hz, 0.12 rad needs 18.9 of 20 rad/s²."""
+    rig, worst = Rig(), 0.0
+    for k in range(800):
+        t = math.floor(k * DT * 250) / 250
+        goal = round(0.12 * math.sin(2 * math.pi * 2 * t) / 0.001534) * 0.001534
+        out = rig.tick(State.ENGAGED if k else State.MATCHING, {ARM: (goal, 0.2, 0.1)})
+        worst = max(worst, abs(out[ARM.name].data[0] - goal)) if k > 200 else 0.0
+    assert worst < 0.06  # with nothing in reserve it is 0.21
+
+
+@pytest.mark.parametrize("way", [1.0, -1.0])
+def test_a_goal_that_runs_into_a_limit_is_not_followed_into_it_at_speed(way: float) -> None:
+    rig = Rig(start=(0.0, 0.0, 0.1))
+    for k in range(400):
+        rig.tick(State.ENGAGED if k else State.MATCHING, {ARM: (0.0, way * 0.01 * k, 0.1)})  # 2 rad/s to ±1 and on
+    path = rig.path()[:, 1]
+    assert path[-1] == pytest.approx(way)
+    assert np.abs(np.diff(path, 2)).max() / DT**2 <= 30.0 * (1 + 1e-6)
+
+
+def test_the_goal_s_velocity_is_what_its_last_two_steps_agree_on() -> None:
+    goals = (np.array((0.03, 0.05, 0.01, 0.0)), np.array((0.02, 0.0, 0.0, 0.01)), np.array((0.0, 0.0, 0.01, 0.03)))
+    np.testing.assert_allclose(goal_velocity(goals, DT), (2.0, 0.0, 0.0, -2.0))
+
+
 def test_sequence_numbers_rise_and_ttl_is_never_longer_than_the_default() -> None:
     rig = Rig()
     slow = Command(1, ARM.name, Mode.JOINT_POSITION, np.zeros(3), Source.POLICY, T0 + TICK, (T0, T0), 900_000_000)
@@ -304,7 +331,7 @@ def test_a_goal_that_stands_still_is_reached_without_overshoot(seed: int) -> Non
     limits = tuple(map(tuple, (np.full(n, -2.0), np.full(n, 2.0), v, a, np.zeros(n))))
     spec = TargetSpec("r/x", Mode.JOINT_POSITION, tuple(map(str, range(n))), *limits, "rad", ("r/state", "position"))
     shaper, now, path = Shaper((spec,), 200.0), T0, [start]
-    for _ in range(int(np.max(np.abs(goal - start) / v + 2 * v / a + 2 * np.sqrt(4 / a)) / DT) + 50):
+    for _ in range(int(np.max(np.abs(goal - start) / v + 4 * v / a + 4 * np.sqrt(4 / a)) / DT) + 50):
         now += TICK
         shaper.judge(now, {spec.name: command(spec, goal, now)}, {spec.name: start})
         path.append(shaper.move(now, State.ENGAGED)[0].data)
