@@ -17,6 +17,7 @@ from telerig.hardware.wire.simbus import Kind, Message, RobotMode, Status
 
 HOLD_MS = 150
 DAMP_MS = 1000
+BRAKE_NS = 50_000_000  # after this long the arms stand, and hold where they are
 _COMMANDS = {Kind.HOLD: RobotMode.HOLD, Kind.DAMP: RobotMode.DAMP, Kind.TORQUE_OFF: RobotMode.TORQUE_OFF}
 
 
@@ -26,7 +27,11 @@ class RobotFirmware:
     The world writes ``position``, ``velocity``, ``effort`` (``(n,)``, rad, rad/s, N·m) through :meth:`measured` after
     each control period and reads ``mode`` and ``goal`` before the next.
 
+    A hold first brakes, then keeps what is measured: a servo told to stay at a point that it is just passing would swing
+    back to it.  It goes on pushing as hard as before, because what it pushes against is gravity.
+
     :param low, high: ``(n,)`` hard limits, rad; goals are clamped to them, as the drives' own limits would.
+    :ivar stiffness: ``(n,)`` N·m/rad of the position servos, set by the world.
     """
 
     journal: Callable[[int, int], None] | None = None
@@ -40,6 +45,9 @@ class RobotFirmware:
         self.low, self.high = low, high
         self.position, self.velocity, self.effort = np.zeros(n), np.zeros(n), np.zeros(n)
         self.goal = np.zeros(n)
+        self.stiffness = np.full(n, np.inf)
+        self._preload = np.zeros(n)
+        self._brake_end = 0
         self.base = np.zeros(simbus.N_BASE)
         self.mode = RobotMode.HOLD
         self.hold_ms, self.damp_ms = HOLD_MS, DAMP_MS
@@ -61,8 +69,7 @@ class RobotFirmware:
             self._t0 = now
         self._enabled = False
         self.measured(now, position, np.zeros_like(position), np.zeros_like(position))
-        self._set_mode(RobotMode.HOLD)
-        self.goal = goal
+        self.mode, self.goal, self._brake_end = RobotMode.HOLD, goal, 0
 
     def measured(
         self, now: int, position: NDArray[np.float64], velocity: NDArray[np.float64], effort: NDArray[np.float64]
@@ -71,6 +78,8 @@ class RobotFirmware:
         self.position, self.velocity, self.effort = position, velocity, effort
         self._t_measured = now
         self._steps += 1
+        if self.mode is RobotMode.HOLD and now <= self._brake_end:
+            self._stay()
 
     def tick(self, now: int) -> None:
         """The watchdog; once a control period."""
@@ -78,18 +87,22 @@ class RobotFirmware:
             return
         silent_ms = (now - self._last_command) / 1e6
         if self.damp_ms and silent_ms > self.damp_ms and self.mode in (RobotMode.POSITION, RobotMode.HOLD):
-            self._trip(RobotMode.DAMP)
+            self._trip(now, RobotMode.DAMP)
         elif self.hold_ms and silent_ms > self.hold_ms and self.mode is RobotMode.POSITION:
-            self._trip(RobotMode.HOLD)
+            self._trip(now, RobotMode.HOLD)
 
-    def _trip(self, mode: RobotMode) -> None:
+    def _trip(self, now: int, mode: RobotMode) -> None:
         self.watchdog_trips += 1
-        self._set_mode(mode)
+        self._set_mode(now, mode)
 
-    def _set_mode(self, mode: RobotMode) -> None:
+    def _set_mode(self, now: int, mode: RobotMode) -> None:
         if mode is RobotMode.HOLD and self.mode is not RobotMode.HOLD:
-            self.goal = np.clip(self.position, self.low, self.high)
+            self._preload, self._brake_end = self.effort / self.stiffness, now + BRAKE_NS
+            self._stay()
         self.mode = mode
+
+    def _stay(self) -> None:
+        self.goal = np.clip(self.position + self._preload, self.low, self.high)
 
     # --- the bus's side ------------------------------------------------------------------------------------------
 
@@ -143,11 +156,11 @@ class RobotFirmware:
             if kind is Kind.BASE:  # the pelvis is held: stored, moves nothing, and feeds no watchdog of the joints
                 self.base = values
                 return Status.OK
-            self._set_mode(RobotMode.POSITION)
+            self._set_mode(now, RobotMode.POSITION)
             self.goal = np.clip(values, self.low, self.high)
             self._goal_seq = message.seq
         else:
-            self._set_mode(_COMMANDS[kind])
+            self._set_mode(now, _COMMANDS[kind])
         self._enabled = kind is not Kind.TORQUE_OFF
         self._last_command = now
         return Status.OK

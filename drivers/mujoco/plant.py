@@ -13,6 +13,7 @@ from telerig.drivers.mujoco.scene import Scene
 from telerig.hardware.wire.simbus import RobotMode
 
 Array = NDArray[np.float64]
+HOLD_DAMPING = 4.0  # times a servo's own: stops an arm within some 30 ms, and without swinging
 SETTLE_S = 0.5  # arms sag into their position servos; an episode starts at rest
 
 
@@ -35,12 +36,18 @@ class Plant:
         self._mode: RobotMode | None = None
 
     def _set_mode(self, mode: RobotMode) -> None:
-        """Position servos keep their gains; damping keeps only the velocity term; torque off keeps nothing."""
+        """Position servos have their gains, holding ones more damping; damping has no position term, off has nothing."""
         position = mode in (RobotMode.POSITION, RobotMode.HOLD)
         self.model.actuator_gainprm[self._act, 0] = self._gain if position else 0.0
         self.model.actuator_biasprm[self._act, 1] = self._bias[:, 0] if position else 0.0
-        self.model.actuator_biasprm[self._act, 2] = 0.0 if mode is RobotMode.TORQUE_OFF else self._bias[:, 1]
+        damping = {RobotMode.TORQUE_OFF: 0.0, RobotMode.HOLD: HOLD_DAMPING}.get(mode, 1.0)
+        self.model.actuator_biasprm[self._act, 2] = damping * self._bias[:, 1]
         self._mode = mode
+
+    @property
+    def stiffness(self) -> Array:
+        """Of the controlled joints' servos, ``(n,)`` N·m/rad."""
+        return self._gain
 
     def command(self, mode: RobotMode, goal: Array) -> None:
         """What the controlled joints do until further notice; ``goal`` ``(n,)`` rad."""

@@ -135,6 +135,7 @@ class MujocoWorld:
         now = self.context.clock.now()
         self._t0 = now if self._t0 is None else self._t0
         self._due, self.episode = now + PERIOD_NS, 0
+        self.robot_emulator.stiffness = self._plant.stiffness
         self.robot_emulator.power_up(now, *self._plant.start())
         if self.config.log:
             self._log = MotionLog(self.config.log)

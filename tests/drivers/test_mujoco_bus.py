@@ -155,6 +155,22 @@ def test_silence_holds_the_measured_position_then_damps() -> None:
     assert robot.mode is RobotMode.POSITION
 
 
+def test_a_hold_brakes_then_stays_and_goes_on_carrying() -> None:
+    robot = firmware()
+    robot.stiffness = np.full(3, 50.0)
+    goal(robot, T0, [0.9, 0.9, 0.9])
+    load = np.array([5.0, 0.0, -5.0])
+    robot.measured(T0, np.array([0.3, 0.3, 0.3]), np.ones(3), load)
+    told(robot, T0, simbus.request(Kind.HOLD, 1))
+    assert robot.goal.tolist() == pytest.approx([0.4, 0.3, 0.2])
+    robot.measured(T0 + 50 * MS, np.array([0.35, 0.35, 0.35]), np.zeros(3), np.zeros(3))
+    assert robot.goal.tolist() == pytest.approx([0.45, 0.35, 0.25])
+    robot.measured(T0 + 55 * MS, np.array([0.36, 0.36, 0.36]), np.zeros(3), np.zeros(3))
+    assert robot.goal.tolist() == pytest.approx([0.45, 0.35, 0.25])
+    told(robot, T0 + 60 * MS, simbus.request(Kind.HOLD, 2))  # said twice is held once
+    assert robot.goal.tolist() == pytest.approx([0.45, 0.35, 0.25])
+
+
 def test_only_commands_feed_the_watchdog() -> None:
     robot = firmware()
     goal(robot, T0, [0.5] * 3)

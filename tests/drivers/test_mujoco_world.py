@@ -372,7 +372,7 @@ def test_silence_of_the_host_stops_the_arm() -> None:
     speeds = [rig.period()[1][0].array("velocity") for _ in range(260)]
     assert rig.world.robot_emulator.mode is RobotMode.DAMP
     assert np.abs(speeds[0]).max() > 0.5
-    assert np.abs(speeds[150 // 5 + 50 : 190]).max() < 0.05  # held, long before it damps
+    assert np.abs(speeds[250 // 5 : 190]).max() < 0.05  # stands 250 ms after the last command, long before it damps
 
 
 def test_hold_damp_and_torque_off() -> None:
@@ -385,7 +385,7 @@ def test_hold_damp_and_torque_off() -> None:
     assert rig.world.robot_emulator.mode is RobotMode.DAMP
     sinking = states(rig.run(200))
     arms = rig.world._scene.qpos
-    assert np.ptp([s.array("qpos")[arms] for s in held[100:]], axis=0).max() < 0.002
+    assert np.ptp([s.array("qpos")[arms] for s in held[100:]], axis=0).max() < 0.01
     assert np.ptp([s.array("qpos")[arms] for s in sinking], axis=0).max() > 0.1
     assert max(np.abs(s.array("qvel")).max() for s in sinking) < 3.0  # damped, not dropped
     rig.robot.close()
