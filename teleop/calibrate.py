@@ -87,11 +87,11 @@ class Wizard:
 
     @property
     def prompt(self) -> str:
-        """What to show: the task, and what to press."""
+        """What to show: the task, and when to press Enter."""
         if self.result is not None:
             return "done"
         head = f"step {self.at + 1} of {len(self.steps)}: {self.steps[self.at].prompt}"
-        return f"{head}; then press Enter" if self._window is None else f"{head} …"
+        return head if self._window is None else f"{head} …"
 
     @property
     def waiting(self) -> bool:
@@ -167,7 +167,14 @@ def _joint_steps(names: Sequence[str], signs: bool, directions: Mapping[str, str
 
         return judge
 
-    steps = [Step("neutral", "take the neutral pose (docs/calibration.md) and hold still for 1 s", True, lambda _: "")]
+    steps = [
+        Step(
+            "neutral",
+            "take the neutral pose (docs/calibration.md), press Enter and hold still for 1 s",
+            True,
+            lambda _: "",
+        )
+    ]
     if signs:
         for i, name in enumerate(names):
             how = directions.get(name, f"turn {name} the way in which the robot's joint angle grows")
@@ -177,7 +184,9 @@ def _joint_steps(names: Sequence[str], signs: bool, directions: Mapping[str, str
 
 
 def _glove_steps(names: Sequence[str]) -> list[Step]:
-    flat = Step("open", "hold the hand flat open, fingers together, still for 1 s", True, lambda _: "")
+    flat = Step(
+        "open", "hold the hand flat open, fingers together, press Enter and hold still for 1 s", True, lambda _: ""
+    )
 
     def closed(mean: Vector) -> str:
         travel = np.abs(mean - flat.value)
@@ -188,11 +197,14 @@ def _glove_steps(names: Sequence[str]) -> list[Step]:
             return ""
         return f"too small a range: {', '.join(short)} counts (at least {MIN_GLOVE_COUNTS:g}); close the fist, or mend the sensor"
 
-    return [flat, Step("closed", "close a fist, thumb across the fingers, and hold it for 1 s", True, closed)]
+    return [
+        flat,
+        Step("closed", "close a fist, thumb across the fingers, press Enter and hold it for 1 s", True, closed),
+    ]
 
 
 def _pedal_steps(names: Sequence[str]) -> list[Step]:
-    rest = Step("rest", "take both feet off the pedals for 1 s", True, lambda _: "")
+    rest = Step("rest", "take both feet off the pedals, press Enter and wait 1 s", True, lambda _: "")
 
     def pressed(i: int) -> Callable[[Vector], str]:
         def judge(mean: Vector) -> str:
@@ -206,7 +218,7 @@ def _pedal_steps(names: Sequence[str]) -> list[Step]:
         return judge
 
     more = [
-        Step(f"pressed {i}", f"press {n} all the way and hold it for 1 s", True, pressed(i))
+        Step(f"pressed {i}", f"press the {n} pedal all the way, press Enter and hold it for 1 s", True, pressed(i))
         for i, n in enumerate(names)
     ]
     return [rest, *more]

@@ -106,6 +106,7 @@ def calibrate(path: Path, name: str, signs: bool) -> None:
     device, kind, spec = find(loaded, name)
     field = cockpit_build.FIELD[kind]
     wizard = Wizard(kind, spec.array(field).axes, signs=signs)
+    calibration.load(loaded.calibration_path)  # a broken file is said before the wearer has done the work
     clock = RealClock()
     with Keyboard() as keyboard:
         if not keyboard.present:

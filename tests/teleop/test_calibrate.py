@@ -14,7 +14,7 @@ from telerig.drivers.ports import LoopbackPort
 from telerig.hardware import calibration
 from telerig.hardware.calibration import GloveCalibration, JointCalibration, PedalCalibration
 from telerig.hardware.clock import VirtualClock
-from telerig.hardware.errors import ConfigError, DeviceLost
+from telerig.hardware.errors import ConfigError, DataError, DeviceLost
 from telerig.hardware.protocols import DeviceContext
 from telerig.hardware.wire.messages import GLOVE_JOINTS
 from telerig.teleop import calibrate_device, cockpit_build
@@ -227,3 +227,13 @@ def test_devices_that_are_not_calibrated(tmp_path: Path, name: str, said: str) -
     path.write_text(RIG)
     with pytest.raises(ConfigError, match=said):
         calibrate_device.find(load_rig(path), name)
+
+
+def test_the_command_needs_a_terminal_and_a_sound_file(tmp_path: Path) -> None:
+    path = tmp_path / "rig.toml"
+    path.write_text(RIG)
+    with pytest.raises(ConfigError, match="needs a terminal"):
+        calibrate_device.calibrate(path, "glove", True)
+    (tmp_path / "rig.calibration.json").write_text("{")
+    with pytest.raises(DataError, match="not JSON"):
+        calibrate_device.calibrate(path, "glove", True)
