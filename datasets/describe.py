@@ -99,7 +99,9 @@ def tables(found: dict[str, Any]) -> Iterator[Any]:
     from rich.table import Table
 
     def table(title: str, rows: list[tuple[Any, ...]], *columns: str) -> Any:
-        out = Table(*columns, title=title, title_justify="left", show_header=bool(columns), box=None, pad_edge=False)
+        out = Table(
+            *columns, title=title or None, title_justify="left", show_header=bool(columns), box=None, pad_edge=False
+        )
         for row in rows:
             out.add_row(*("" if v is None else str(v) for v in row))
         return out
@@ -108,7 +110,7 @@ def tables(found: dict[str, Any]) -> Iterator[Any]:
     plain += [
         (k, ", ".join(map(str, v))) for k, v in found.items() if isinstance(v, list) and v and isinstance(v[0], str)
     ]
-    yield table(found["path"], [row for row in plain if row[0] != "path"])
+    yield table("", [row for row in plain if row[0] not in ("path", "keys")])
     rows: list[tuple[Any, ...]]
     if found["kind"] == "session":
         rows = [

@@ -24,5 +24,6 @@ def info(
         typer.echo(json.dumps(found))
         return
     console = Console()
+    typer.echo(found["path"])
     for table in tables(found):
         console.print(table)
