@@ -172,6 +172,18 @@ def test_lost_samples_are_counted_exactly_and_told_once(driver: str) -> None:
     assert {s.seq_device for s in samples} <= {seq for _, seq in bench.journal}
 
 
+def test_what_was_not_told_yet_is_told_on_closing() -> None:
+    bench = opened("hall_glove")
+    bench.run(0.1)
+    for _ in range(3):
+        bench.emulator.fault("lose", n=2)
+        bench.run(0.1)
+    assert bench.told("device.lost_samples") == 2
+    bench.device.close()
+    assert bench.told("device.lost_samples") == 6
+    assert [e.data["total"] for e in bench.events] == [2, 6]
+
+
 @pytest.mark.parametrize("driver", FRAMED)
 def test_damaged_frames_are_refused_and_counted(driver: str) -> None:
     bench = opened(driver, options={"seed": 5})

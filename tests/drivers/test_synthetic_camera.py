@@ -69,6 +69,11 @@ def test_noise_has_sigma_4_and_is_new_in_every_frame() -> None:
     plates = [p.astype(float) for p in pictures._plates]
     for a, b in pairwise(plates):
         assert (a - b).std() / np.sqrt(2) == pytest.approx(4.0, abs=0.1)
+    pictures._rates[:] = 0.0  # nothing moves: what differs is noise
+    first, second = (pictures.picture(k)[16:].astype(float) for k in (0, 1))
+    changed = (first - second)[np.abs(first - second).max(axis=-1) > 0]
+    assert len(changed) > 0.6 * first[..., 0].size
+    assert changed.std() / np.sqrt(2) == pytest.approx(4.0, abs=0.2)
     assert plates[0].shape == (144 + MARGIN, 192 + MARGIN, 3)
     assert plates[0].std() > 15, "there is no texture"
 

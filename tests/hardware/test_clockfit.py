@@ -93,6 +93,15 @@ def test_a_device_that_starts_again_is_followed_at_once(jump: int) -> None:
     assert sigma > 10_000
 
 
+def test_one_late_arrival_at_the_start_misleads_for_one_sample_only() -> None:
+    fit, found = ClockFit(), []
+    for k in range(20):
+        found.append(fit.update(k * PERIOD, T0 + k * PERIOD + (20 * MS if k == 0 else 50_000))[0])
+    assert all(a < b for a, b in pairwise(found)), "time ran backwards"
+    assert found[0] == T0 + 20 * MS
+    assert all(abs(t - (T0 + k * PERIOD)) <= 50_000 for k, t in enumerate(found) if k > 5)
+
+
 def test_drift_that_changes_with_temperature_is_followed() -> None:
     fit, rng, device, worst = ClockFit(), random.Random(3), 0.0, 0.0
     for k in range(45_000):  # three minutes, 0 → 40 ppm
