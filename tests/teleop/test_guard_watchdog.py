@@ -121,6 +121,11 @@ def test_commanded_hold_and_damp_are_edges_too(worker: Worker) -> None:
     assert [a.mode for a in worker.cycle(3000)] == [Mode.DAMP]  # a dead loop does not hold for ever
 
 
+def test_a_damped_robot_is_not_stiffened_by_silence(worker: Worker) -> None:
+    worker.send(mode=Mode.DAMP)
+    assert worker.cycle(3000) == []
+
+
 def test_estop_damps_at_once_and_needs_a_command_issued_after_its_reset(worker: Worker) -> None:
     worker.send()
     (action,) = worker.cycle(estop=True)

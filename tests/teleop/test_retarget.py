@@ -96,6 +96,7 @@ def test_an_open_hand_is_home_a_fist_closes_and_a_pinch_spares_the_middle_finger
     assert (np.sign(fist[3:]) == np.sign(toward[3:])).all()
     assert abs(fist[1] - home[1]) > 1.2
     assert np.sign(fist[1] - home[1]) == np.sign(toward[2])  # the thumb's base closes the way its tip does
+    np.testing.assert_array_equal(convert(counts(thumb=1.6, index=1.6, middle=1.6)), fist)  # past its calibration
     pinch = convert(counts(thumb=0.6, index=0.6))
     np.testing.assert_allclose(pinch[3:5], 0.0, atol=1e-9)
     assert (np.abs(pinch[5:]) > 0.5).all()
