@@ -47,7 +47,8 @@ class Plant:
     @property
     def stiffness(self) -> Array:
         """Of the controlled joints' servos, ``(n,)`` N·m/rad."""
-        return self._gain
+        gain: Array = self._gain
+        return gain
 
     def command(self, mode: RobotMode, goal: Array) -> None:
         """What the controlled joints do until further notice; ``goal`` ``(n,)`` rad."""

@@ -29,6 +29,8 @@ Floats = NDArray[np.float64]
 TIMESTEP_S = 0.0025
 # llvmpipe spends its time on vertices: at 320x240, 12 slices halve a frame's cost against mujoco's 28, unseen
 SLICES, STACKS, QUADS = 12, 6, 1
+FLOOR_M = 40.0  # half of what is seen of a floor
+NEAR_M, FAR_M = 0.02, 60.0  # what cameras see between
 
 
 def task_names() -> list[str]:
@@ -172,6 +174,12 @@ def _add_geom(mj: Any, body: Any, geom: Geom) -> None:
     made.type = getattr(mj.mjtGeom, f"mjGEOM_{geom.type.upper()}")
     made.friction, made.condim = geom.friction, geom.condim
     made.contype, made.conaffinity = (0, 0) if geom.visual else (geom.contype, geom.conaffinity)
+    if geom.type == "plane":  # to be stood on; what is seen of it is a slab, which renders in half the time
+        made.rgba = (0.0, 0.0, 0.0, 0.0)
+        half, thick = FLOOR_M, 0.1
+        seen = body.add_geom(name=f"{geom.name}_seen", size=(half, half, thick), rgba=geom.rgba)
+        seen.type, seen.pos = mj.mjtGeom.mjGEOM_BOX, np.add(geom.pos, (0.0, 0.0, -thick))
+        seen.contype = seen.conaffinity = 0
 
 
 def _add_camera(mj: Any, spec: Any, camera: Camera) -> None:
@@ -191,6 +199,8 @@ def _cheap(spec: Any) -> None:
     quality = spec.visual.quality
     quality.numslices, quality.numstacks, quality.numquads = SLICES, STACKS, QUADS
     quality.offsamples = quality.shadowsize = 0
+    spec.stat.extent = 1.0  # the unit of the clip distances, which would otherwise follow the floor's size
+    spec.visual.map.znear, spec.visual.map.zfar = NEAR_M, FAR_M
     head = spec.visual.headlight
     head.ambient, head.diffuse, head.specular = (0.35, 0.35, 0.35), (0.35, 0.35, 0.35), (0.0, 0.0, 0.0)
 

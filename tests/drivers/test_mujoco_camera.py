@@ -240,6 +240,24 @@ def test_depth_of_the_table_is_a_plane() -> None:
     assert heights.min() > -0.01  # nothing below the floor
 
 
+@pytest.mark.parametrize("name", ["front", "head"])
+def test_what_is_left_out_was_not_in_view(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    states = States(VirtualClock(), seed=3)
+    model, plant = build_scene("g1_like", "pick_place").model, states.plant
+    for shift in (0.0, 0.4, -0.7):
+        qpos = plant.data.qpos.copy()
+        qpos[:14] += shift
+        culled = Renderer(model, name, 160, 120)
+        rgb, depth = culled.render(qpos, plant.mocap(), depth=True)
+        with monkeypatch.context() as patch:
+            patch.setattr(Renderer, "_cull", lambda self: None)
+            every = Renderer(model, name, 160, 120)
+            whole, far = every.render(qpos, plant.mocap(), depth=True)
+        assert np.array_equal(rgb, whole)
+        assert np.array_equal(depth, far)
+        assert name != "head" or culled._scene.ngeom < 0.6 * every._scene.ngeom
+
+
 def test_intrinsics_of_a_field_of_view() -> None:
     lens = Intrinsics.from_fovy(320, 240, 90.0)
     assert (lens.fx, lens.fy, lens.cx, lens.cy) == pytest.approx((120.0, 120.0, 159.5, 119.5))
