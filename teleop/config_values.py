@@ -36,6 +36,6 @@ def build_config(cls: type[Any], values: Mapping[str, Any], where: str) -> Any:
         checked: Any = TypeAdapter(strict).validate_python(dict(values))
     except ValidationError as error:
         raise ConfigError(describe(error, where))
-    except (TypeError, ValueError, ConfigError) as error:
+    except (TypeError, ValueError) as error:
         raise ConfigError(f"{where}: {error}")
     return cls(**{name: getattr(checked, name) for name in cls.__dataclass_fields__})
