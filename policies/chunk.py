@@ -33,13 +33,12 @@ class Chunk:
         None once the last step has passed.
         """
         place = max(0.0, (t - self.t0_ns) / self.dt_ns)
-        k, share = int(place), place - int(place)
         if place > len(self.actions) - 1:
             return None
-        if share == 0.0:
-            return self.actions[k].copy()
-        between: NDArray[np.float64] = (1.0 - share) * self.actions[k] + share * self.actions[k + 1]
-        return between
+        k = min(int(place), len(self.actions) - 2)
+        share = place - k
+        target: NDArray[np.float64] = (1.0 - share) * self.actions[k] + share * self.actions[k + 1]
+        return target
 
     def to_sample(self, t: int) -> Sample:
         """As a sample of ``policy/chunk`` that becomes available at ``t``."""

@@ -27,14 +27,18 @@ STATISTICS_ROWS = 4000  # chunk statistics are taken over at most so many rows, 
 class Episode(Protocol):
     """What is used of an episode; see :mod:`telerig.datasets.dataset`."""
 
+    name: str
+
     @property
-    def name(self) -> str: ...
+    def rows(self) -> int: ...
     @property
     def state(self) -> NDArray[Any]: ...
     @property
     def action(self) -> NDArray[Any]: ...
     @property
-    def outcome(self) -> str: ...
+    def outcome(self) -> str | None: ...
+    @property
+    def engaged(self) -> NDArray[np.bool_]: ...
     def jpeg(self, camera: str, row: int) -> bytes: ...
 
 
@@ -44,6 +48,7 @@ class TrainingData:
 
     :param images: ``(N, C, h, w, 3)`` uint8.
     :param state, action: ``(N, n)`` float32, rad; ``last``: ``(N,)`` row of the end of each row's episode.
+    :param engaged: ``(N,)`` rows in which somebody moved the robot; the guard's own commands are not imitated.
     :param train, validation: rows from which samples start; no episode is in both.
     :param episodes: names of the episodes used, ``held_out`` those of the validation.
     """
@@ -53,6 +58,7 @@ class TrainingData:
     state: Tensor
     action: Tensor
     last: Tensor
+    engaged: Tensor
     train: Tensor
     validation: Tensor
     episodes: tuple[str, ...]
@@ -63,8 +69,9 @@ class TrainingData:
         steps = rows[:, None] + torch.arange(self.spec.horizon) * self.spec.stride  # (B, H)
         later = rows[:, None] + torch.tensor([round(s * self.spec.rate_hz) for s in future_s], dtype=torch.long)
         last = self.last[rows][:, None]
+        at = steps.clamp(max=last)
         return Batch(
-            self.images[rows], self.state[rows], self.action[steps.clamp(max=last)], steps <= last,
+            self.images[rows], self.state[rows], self.action[at], (steps <= last) & self.engaged[at],
             self.state[later.clamp(max=last)],
         )  # fmt: skip
 
@@ -98,12 +105,15 @@ def load(
     state = np.concatenate([e.state for e in kept]).astype(np.float32)
     action = np.concatenate([e.action for e in kept]).astype(np.float32)
     last = np.repeat(starts[1:] - 1, rows)
-    known &= np.isfinite(state).all(axis=1)
+    engaged = np.concatenate([e.engaged for e in kept]) & np.isfinite(action).all(axis=1)
+    known &= np.isfinite(state).all(axis=1) & engaged
+    if not known.any():
+        raise DataError("no row to learn from: nobody moved the robot while all its streams were there")
     state, action = _carried(state), _carried(action)
     held = _held_out(len(kept), seed, validation)
     outside = np.repeat([i in held for i in range(len(kept))], rows)
     return TrainingData(
-        spec, images, torch.from_numpy(state), torch.from_numpy(action), torch.from_numpy(last),
+        spec, images, torch.from_numpy(state), torch.from_numpy(action), torch.from_numpy(last), torch.from_numpy(engaged),
         torch.from_numpy(np.flatnonzero(known & ~outside)), torch.from_numpy(np.flatnonzero(known & outside)),
         tuple(e.name for e in kept), tuple(kept[i].name for i in sorted(held)),
     )  # fmt: skip
@@ -168,11 +178,11 @@ def _image_statistics(images: Tensor, rows: Tensor) -> tuple[NDArray[np.uint8], 
     """Mean image of each camera, and the standard deviation about it."""
     shape = images.shape[1:]
     total = torch.zeros(shape, dtype=torch.float64)
-    for part in rows.split(256):
+    for part in torch.split(rows, 256):
         total += images[part].double().sum(0)
     mean = (total / len(rows)).round()
     square = torch.zeros(shape[0], dtype=torch.float64)
-    for part in rows.split(256):
+    for part in torch.split(rows, 256):
         square += (images[part].double() - mean).square().mean(dim=(2, 3, 4)).sum(0)
     std = (square / len(rows)).sqrt().clamp_min(1.0)
     return mean.to(torch.uint8).numpy(), std.numpy()

@@ -27,7 +27,8 @@ def area_resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.u
         return image
     rows = _area_weights(h, size[0]) @ image.reshape(h, w * c).astype(np.float32)  # (H, w*c)
     columns = rows.reshape(size[0], w, c).transpose(0, 2, 1) @ _area_weights(w, size[1]).T  # (H, c, W)
-    return np.clip(np.rint(columns.transpose(0, 2, 1)), 0, 255).astype(np.uint8)
+    out: NDArray[np.uint8] = np.clip(np.rint(columns.transpose(0, 2, 1)), 0, 255).astype(np.uint8)
+    return out
 
 
 def small_image(jpeg: bytes, size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -69,7 +69,8 @@ class PolicyRunner:
     def observe(self, observation: Observation, now: int) -> Inputs | None:
         """Collect the inputs at the newest instant that every camera has reached; None while a stream is empty or old.
 
-        As in the dataset, each stream contributes its newest sample at or before that instant, by sample time.
+        As in the dataset, each stream contributes its newest sample at or before that instant, by sample time; the
+        instant lies after the newest image by as much as images were typically old in the dataset's rows.
 
         :raises ConfigError: a stream that the policy reads is not there.
         :raises DataError: a sample holds another number of joints, or a broken JPEG.
@@ -78,14 +79,13 @@ class PolicyRunner:
         newest = [r.latest() for r in readers]
         if any(s is None for s in newest):
             return None
-        t = min(now, *(s.t_sample for s in newest if s is not None))
+        ends = [s.t_sample for s in newest if s is not None]
+        t = min([now, ends[0], *(end + self.spec.image_age_ns for end in ends[1:])])
         samples = [_before(r, s, t) for r, s in zip(readers, newest, strict=True) if s is not None]
         found = [s for s in samples if s is not None]
         if len(found) != len(readers):
             return None
-        state = found[0].array(self.spec.state_field).astype(np.float32)
-        if state.shape != (self.spec.size,):
-            raise DataError(f"{self.spec.state_stream}: {state.shape[0]} joints, the policy has {self.spec.size}")
+        state = self._state(readers[0], found[0])
         if not np.isfinite(state).all():
             return None
         images = self._images(found[1:])
@@ -103,6 +103,19 @@ class PolicyRunner:
         """:meth:`observe`, then :meth:`infer`."""
         inputs = self.observe(observation, now)
         return None if inputs is None else self.infer(inputs)
+
+    def _state(self, reader: StreamReader, sample: Sample) -> NDArray[np.float32]:
+        """Measured joints in the policy's order, found by name where the stream names them."""
+        values, axes = sample.array(self.spec.state_field), reader.spec.array(self.spec.state_field).axes
+        if axes and axes != self.spec.joints:
+            if missing := [j for j in self.spec.joints if j not in axes]:
+                raise DataError(
+                    f"{self.spec.state_stream} does not measure {', '.join(missing)}, which the policy needs"
+                )
+            values = values[[axes.index(j) for j in self.spec.joints]]
+        if values.shape != (self.spec.size,):
+            raise DataError(f"{self.spec.state_stream}: {len(values)} joints, the policy has {self.spec.size}")
+        return values.astype(np.float32)
 
     def _images(self, samples: list[Sample]) -> NDArray[np.uint8]:
         if self._blind:

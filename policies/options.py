@@ -48,7 +48,8 @@ class Options:
         """The inverse of :meth:`to_json`.  :raises DataError: an unknown key."""
         if unknown := sorted(set(data) - {f.name for f in fields(Options)}):
             raise DataError(f"policy options: unknown {', '.join(unknown)}")
-        return Options(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        return Options(**values)
 
 
 def parse_options(pairs: Sequence[str]) -> Options:

@@ -29,6 +29,7 @@ class PolicySpec:
     :param image_size: (height, width) in pixels to which every camera is reduced.
     :param rate_hz: rate of the dataset's rows; ``stride`` rows lie between two steps of a chunk.
     :param horizon: steps in a chunk; ``execute`` of them are meant to be used before the next chunk arrives.
+    :param image_age_ns: how old the images of a training row typically were.
     :param latency_ns: typical time from newest input to a finished chunk, measured after training; used in virtual time.
     """
 
@@ -44,6 +45,7 @@ class PolicySpec:
     horizon: int
     stride: int = 1
     execute: int = 8
+    image_age_ns: int = 0
     latency_ns: int = 0
 
     @property
@@ -69,7 +71,7 @@ class PolicySpec:
     def from_json(data: Mapping[str, Any]) -> PolicySpec:
         """The inverse of :meth:`to_json`.  :raises DataError: keys are missing or unknown."""
         known = {f.name for f in fields(PolicySpec)}
-        required = known - {"stride", "execute", "latency_ns"}
+        required = known - {"stride", "execute", "image_age_ns", "latency_ns"}
         if wrong := sorted((set(data) - known) | (required - set(data))):
             raise DataError(f"checkpoint spec: missing or unknown {', '.join(wrong)}")
         cameras = tuple(CameraInput(**c) for c in data["cameras"])

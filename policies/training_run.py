@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from telerig.datasets.dataset import Dataset
-from telerig.hardware.embodiment import load_embodiment
+from telerig.datasets.dataset import Dataset, EpisodeFile
 from telerig.hardware.errors import ConfigError, DataError
 from telerig.hardware.protocols import Clock
 from telerig.policies.checkpoint import load, load_training, save
@@ -52,20 +52,35 @@ class Hooks:
     stop: Callable[[], bool] = lambda: False
 
 
-def spec_of(meta: Mapping[str, Any], run: RunConfig) -> PolicySpec:
+def spec_of(meta: Mapping[str, Any], episode: EpisodeFile, run: RunConfig) -> PolicySpec:
     """What a policy for this dataset takes and gives.  :raises DataError: the dataset does not say."""
     try:
-        embodiment = load_embodiment(meta["embodiment"])
-        target = str(meta.get("target", "robot/upper"))
-        device = target.partition("/")[0]
-        streams = dict(meta.get("camera_streams", {}))
-        cameras = tuple(CameraInput(str(c), str(streams.get(c, f"{c}/color"))) for c in meta["cameras"])
+        robot, target, joints = meta["embodiment"], str(meta["target"]), tuple(meta["joints"])
+        cameras = tuple(CameraInput(name, c["stream"]) for name, c in sorted(meta["cameras"].items()))
         return PolicySpec(
-            embodiment.name, embodiment.version, target, tuple(meta["joints"]), f"{device}/state", "position", cameras,
-            run.image_size, float(meta["rate_hz"]), run.horizon, run.stride, run.execute,
+            robot["name"], int(robot["version"]), target, joints, _state_stream(episode, target, joints), "position",
+            cameras, run.image_size, float(meta["rate_hz"]), run.horizon, run.stride, run.execute, _age(episode, cameras),
         )  # fmt: skip
     except KeyError as error:
-        raise DataError(f"{run.dataset}: the dataset's meta lacks {error}")
+        raise DataError(f"{run.dataset}: the dataset's description lacks {error}")
+
+
+def _state_stream(episode: EpisodeFile, target: str, joints: tuple[str, ...]) -> str:
+    """The stream that measures the target's joints, its own device's first."""
+    preferred = f"{target.rsplit('/', 1)[0]}/state"
+    streams = episode.meta["streams"]
+    for name in sorted(streams, key=lambda n: (n != preferred, n)):
+        for item in streams[name]["fields"]:
+            if item["name"] == "position" and set(joints) <= set(item.get("axes", ())):
+                return str(name)
+    raise DataError(f"{episode.path}: no stream measures the position of {', '.join(joints)}")
+
+
+def _age(episode: EpisodeFile, cameras: tuple[CameraInput, ...]) -> int:
+    """Median age of the images in the dataset's rows, ns."""
+    ages = [episode.age_ns(c.stream)[episode.valid(c.stream)] for c in cameras]
+    known = np.concatenate(ages) if ages else np.zeros(0, np.int64)
+    return int(np.median(known)) if len(known) else 0
 
 
 def train_checkpoint(run: RunConfig, config: TrainConfig, clock: Clock, hooks: Hooks) -> dict[str, Any]:
@@ -79,10 +94,12 @@ def train_checkpoint(run: RunConfig, config: TrainConfig, clock: Clock, hooks: H
     _check_output(run)
     torch.set_num_threads(run.threads)
     dataset = Dataset.open(run.dataset)
-    spec = spec_of(dataset.meta, run)
+    if not dataset.episodes:
+        raise DataError(f"{run.dataset}: the dataset has no episodes")
+    spec = spec_of(dataset.meta, dataset.episodes[0], run)
     if run.resume:
         _check_resumable(run, dataset.content_hash, config)
-    low, high = _limits(spec)
+    low, high = _limits(dataset.meta, spec)
     data = load_data(dataset.episodes, spec, config.seed, config.validation, hooks.reading, run.threads)
     trainer = Trainer(data, statistics(data, config.options, low, high), config, clock, started)
     if run.resume:
@@ -126,17 +143,13 @@ def software() -> dict[str, Any]:
     return {"commit": commit, "packages": packages}
 
 
-def _limits(spec: PolicySpec) -> tuple[np.ndarray[Any, np.dtype[np.float64]], np.ndarray[Any, np.dtype[np.float64]]]:
-    """Joint limits of the embodiment in the spec's order, rad."""
-    embodiment = load_embodiment(spec.embodiment)
-    device, _, name = spec.target.partition("/")
-    target = embodiment.target(device, name)
-    if target.names != spec.joints:
-        raise DataError(
-            f"dataset's joints ({len(spec.joints)}) are not those of target '{spec.target}' ({target.size}) of "
-            f"embodiment '{spec.embodiment}', in that order"
-        )
-    return np.array(target.low), np.array(target.high)
+def _limits(meta: Mapping[str, Any], spec: PolicySpec) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Joint limits in the spec's order, rad."""
+    low, high = meta.get("low"), meta.get("high")
+    if low is None or high is None:
+        raise DataError(f"the dataset gives no limits of the joints of {spec.target}")
+    shape = (spec.size,)
+    return np.broadcast_to(np.array(low, float), shape).copy(), np.broadcast_to(np.array(high, float), shape).copy()
 
 
 def _check_output(run: RunConfig) -> None:

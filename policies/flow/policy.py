@@ -121,7 +121,8 @@ class FlowPolicy(nn.Module):
         noisy = (1 - t)[:, None] * noise + t[:, None] * clean
         error = (self.net(noisy, t, context) - clean).square() * mask
         weight = (1 - t).clamp_min(WEIGHT_FLOOR).reciprocal()[:, None]
-        return (error * weight).sum() / mask.sum().clamp_min(1)
+        loss: Tensor = (error * weight).sum() / mask.sum().clamp_min(1)
+        return loss
 
     def field(self, context: Tensor, x: Tensor, t: Tensor) -> Tensor:
         """Velocity at ``x`` (B, H·active) and ``t`` (B,) < 1."""

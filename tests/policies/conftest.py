@@ -34,7 +34,16 @@ class FakeEpisode:
     state: np.ndarray
     action: np.ndarray
     pictures: dict[str, list[bytes]] = field(default_factory=dict)
-    outcome: str = "success"
+    outcome: str | None = "success"
+    waiting: int = 0
+
+    @property
+    def rows(self):
+        return len(self.state)
+
+    @property
+    def engaged(self):
+        return np.arange(len(self.state)) >= self.waiting
 
     def jpeg(self, camera, row):
         return self.pictures[camera][row]

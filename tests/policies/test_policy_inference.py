@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from telerig.hardware.clock import VirtualClock
 from telerig.hardware.errors import ConfigError, DataError
 from telerig.hardware.samples import Sample, round_trip
+from telerig.hardware.specs import ArraySpec, StreamSpec
 from telerig.policies.chunk import Chunk, chunk_stream
 from telerig.policies.data import load as load_data
 from telerig.policies.inference import PolicyRunner
@@ -48,6 +51,27 @@ def test_inputs_describe_the_newest_instant_all_streams_have_reached(fakes, chec
     chunk = runner.infer(inputs)
     assert (chunk.t0_ns, chunk.dt_ns, chunk.t_obs) == (142 * MS, round(1e9 / 30), inputs.t_obs)
     assert chunk.actions.shape == (4, 3)
+
+
+def test_images_may_be_as_old_as_in_training(fakes, checkpoint):
+    spec = replace(checkpoint.spec, image_age_ns=12 * MS)
+    inputs = PolicyRunner(replace(checkpoint, spec=spec)).observe(_streams(fakes), 200 * MS)
+    assert inputs.t_ns == 154 * MS
+    np.testing.assert_allclose(inputs.state, 0.150)
+    assert PolicyRunner(replace(checkpoint, spec=spec)).observe(_streams(fakes), 150 * MS).t_ns == 150 * MS
+
+
+def test_joints_are_found_by_name(fakes, checkpoint):
+    streams = _streams(fakes)
+    axes = ("waist", "j2", "j0", "j1")
+    spec = StreamSpec("robot/state", (ArraySpec("position", (4,), axes=axes),), 200.0)
+    values = np.array([9.0, 2.0, 0.0, 1.0])
+    streams["robot/state"] = fakes.FakeStream(spec, [Sample("robot/state", 1, 141 * MS, {"position": values})])
+    np.testing.assert_array_equal(PolicyRunner(checkpoint).observe(streams, 200 * MS).state, [0.0, 1.0, 2.0])
+    spec = StreamSpec("robot/state", (ArraySpec("position", (3,), axes=("j0", "j1", "k2")),), 200.0)
+    streams["robot/state"].spec = spec
+    with pytest.raises(DataError, match="does not measure j2, which the policy needs"):
+        PolicyRunner(checkpoint).observe(streams, 200 * MS)
 
 
 def test_pictures_are_the_same_as_in_training(fakes, checkpoint):

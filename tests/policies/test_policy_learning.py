@@ -22,13 +22,14 @@ def test_gradient_of_the_soft_argmax():
     assert torch.autograd.gradcheck(lambda m: _SoftArgmax.apply(m, grid), (maps,))
 
 
-def test_keypoints_follow_what_they_see():
+def test_keypoints_follow_what_they_see_from_the_start():
+    torch.manual_seed(0)
     encoder = KeypointEncoder((4, 8, 8), (32, 32))
     image = torch.zeros(2, 3, 32, 32)
     image[0, :, 8:12, 8:12] = image[1, :, 8:12, 20:24] = 5.0
     first, second = encoder(image).view(2, 3, 8).detach()
     moved = (second - first)[:2]
-    assert moved[0].abs().max() > 0.02
+    assert moved[0].abs().max() > 0.3
     assert moved[0].abs().max() > 5 * moved[1].abs().max()  # sideways only
 
 
@@ -44,7 +45,7 @@ def test_shift_moves_whole_pictures():
     assert len(places.unique()) > 3
 
 
-def _pointing(fakes, frames=400, seed=0):
+def _pointing(fakes, frames=300, seed=0):
     """One-step episodes: a bright dot somewhere, two joints that should point at it, and two that say nothing."""
     rng = np.random.default_rng(seed)
     places = rng.uniform(-0.8, 0.8, (frames, 2))
@@ -72,7 +73,7 @@ def _train(data: TrainingData, options: Options, steps: int, policy: str = "flow
 def test_it_learns_to_look(fakes, policy):
     spec = fakes.small_spec(n=2, size=(32, 32), horizon=2)
     options = Options(channels=(8, 16, 16), width=64, blocks=1, shift=0, relative=policy == "flow", future_weight=0.0)
-    model, stats = _train(load(_pointing(fakes), spec, 0, 0.0), options, 250, policy)
+    model, stats = _train(load(_pointing(fakes), spec, 0, 0.0), options, 150, policy)
     test = load(_pointing(fakes, 60, seed=1), spec, 0, 0.0)
     batch = test.batch(test.train[::2], ())
     noise = torch.randn((len(batch.state), *model.noise_shape), generator=torch.Generator().manual_seed(0))
@@ -83,26 +84,24 @@ def test_it_learns_to_look(fakes, policy):
     assert blind > 0.3
 
 
-def _two_ways(policy):
+def _two_ways(fakes):
     """facts check 4: from the same state the operator goes to −1 or to +1, and nothing between is valid."""
     rng = np.random.default_rng(0)
-    import types
-
     episodes = []
     for i in range(200):
         side = rng.choice((-1.0, 1.0))
         action = side * np.linspace(0.6, 1.0, 4)[:, None] + rng.normal(0, 0.03, (4, 1))
-        episodes.append(types.SimpleNamespace(name=f"b{i}", state=np.zeros((4, 1)), action=action, outcome="success"))
+        episodes.append(fakes.FakeEpisode(f"b{i}", np.zeros((4, 1)), action))
     return episodes
 
 
 @pytest.mark.parametrize("policy", ["flow", "regress"])
 def test_two_ways_to_do_it(fakes, policy):
     spec = fakes.small_spec(n=1, cameras=(), horizon=4)
-    data = load(_two_ways(policy), spec, 0, 0.0)
+    data = load(_two_ways(fakes), spec, 0, 0.0)
     data = replace(data, train=data.train[::4])
-    options = Options(width=64, blocks=2, relative=False, future_weight=0.0)
-    model, _ = _train(data, options, 300, policy, n=1)
+    options = Options(width=64, blocks=1, relative=False, future_weight=0.0)
+    model, _ = _train(data, options, 150, policy, n=1)
     n = 300
     noise = torch.randn((n, *model.noise_shape), generator=torch.Generator().manual_seed(1))
     chunks = model.predict(torch.zeros((n, 0, 16, 16, 3), dtype=torch.uint8), torch.zeros(n, 1), noise)[..., 0]

@@ -56,7 +56,7 @@ def test_the_seed_decides_everything(fakes):
 
 def test_resuming_with_other_settings_is_refused(fakes):
     state = _trainer(fakes).state()
-    with pytest.raises(DataError, match="learning_rate was 0.001, now 0.1"):
+    with pytest.raises(DataError, match=r"learning_rate was 0\.001, now 0\.1"):
         _trainer(fakes, learning_rate=0.1).restore(state)
     with pytest.raises(DataError, match=r"options\.width was 32, now 16"):
         _trainer(fakes, options=replace(fakes.SMALL, state_dropout=0.1, shift=2, width=16)).restore(state)
@@ -116,6 +116,16 @@ def test_rows_without_picture_or_joints_start_no_sample(fakes):
     assert data.train.tolist() == [0, 1, 3, 4, 6, 7]
     assert torch.isfinite(data.state).all()
     assert data.state[5, 1] == data.state[4, 1]
+
+
+def test_what_the_guard_did_by_itself_is_not_imitated(fakes):
+    episodes = fakes.fake_episodes(count=2, rows=8)
+    episodes[1].waiting = 5
+    data = load_data(episodes, fakes.small_spec(), seed=0, validation=0)
+    assert data.train.tolist() == [*range(8), 13, 14, 15]
+    episodes[0].waiting = episodes[1].waiting = 8
+    with pytest.raises(DataError, match="nobody moved the robot"):
+        load_data(episodes, fakes.small_spec(), seed=0, validation=0)
 
 
 def test_joints_that_do_not_fit_are_named(fakes):

@@ -6,6 +6,7 @@ sees object and target late and with noise, as a person does.  Not physics: a gr
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -146,14 +147,14 @@ class World:
             image = BACKGROUND.copy()
             u, v, s = camera.project(self.target)
             _disc(image, u, v, 0.03 * s, (60, 160, 60))
-            u, v, s = camera.project(self.object + [0, 0, 0.02])
+            u, v, s = camera.project(self.object + np.array([0, 0, 0.02]))
             _disc(image, u, v, OBJECT_R * s, (200, 60, 50))
-            points = [camera.project(p) for p in (SHOULDER, elbow, hand + [0, 0, 0.04])]
-            for a, b in zip(points[:-1], points[1:], strict=True):
+            points = [camera.project(p) for p in (SHOULDER, elbow, hand + np.array([0, 0, 0.04]))]
+            for a, b in itertools.pairwise(points):
                 _stick(image, a[:2], b[:2], 0.02 * b[2], (190, 190, 200))
             for side in (-1, 1):
-                a = camera.project(hand + [0, side * spread, 0.04])
-                b = camera.project(hand + [0, side * spread, -0.01])
+                a = camera.project(hand + np.array([0, side * spread, 0.04]))
+                b = camera.project(hand + np.array([0, side * spread, -0.01]))
                 _stick(image, a[:2], b[:2], 0.008 * b[2], (40, 40, 50))
             image += NOISE[self.rng.integers(len(NOISE))]
             out.append(np.clip(image, 0, 255).astype(np.uint8))
@@ -203,7 +204,7 @@ def demonstrate(seed, steps=240):
     """One episode: images, state, action, success."""
     world, operator = World(seed), Operator(seed)
     images, state, action = [], [], []
-    for i in range(steps):
+    for _ in range(steps):
         images.append(world.images())
         state.append(world.measured())
         command = operator.act(world)
