@@ -50,4 +50,3 @@ def check_fit(rig: Rig, plans: Mapping[str, DevicePlan], spec: PolicySpec) -> No
 def build_agent(rig: Rig, targets: tuple[TargetSpec, ...], told: Mapping[str, Any]) -> PolicyAgent:
     """The agent factory of ``telerig run`` and ``telerig eval``: loads the checkpoint's spec only, no torch."""
     return PolicyAgent(load_spec(Path(told["checkpoint"])))
-

@@ -134,7 +134,7 @@ def rollout(spec: RolloutSpec, on_step: Callable[[VirtualSession], None] = lambd
             if engaged_at is None and status.state is State.ENGAGED:
                 engaged_at, limit = now, now + int(spec.limit_s * 1e9)
                 session.unplugged |= set(spec.unplug)
-                if spec.record:
+                if spec.record and spec.agent != "operator":  # the virtual operator has the pedal for that
                     session.episode(EpisodeCommand.START)
             success = done and engaged_at is not None
         if spec.record:

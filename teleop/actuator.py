@@ -7,6 +7,7 @@ command outlives its ttl and the robot holds, then damps.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -56,10 +57,20 @@ class ActuatorLoop:
                 self._newest[target.name] = from_sample(sample)
         try:
             for action in self.watchdog.step(self._clock.now(), self._newest, estop):
-                self._carry_out(action)
+                try:
+                    self._carry_out(action)
+                except CommandRefused as error:
+                    self._refused(action, error)
         finally:
             for event in self.watchdog.drain():
                 self._emit(event)
+
+    def _refused(self, action: Action, error: CommandRefused) -> None:
+        """The robot will not: hold, and let the loop see it (a command nobody sent), so that it holds too."""
+        self._emit(Event(self._clock.now(), Level.ERROR, "actuator", "actuator.refused", str(error)))
+        with contextlib.suppress(CommandRefused):
+            self.device.hold()
+        self._report(action, Mode.HOLD, -1)
 
     def _carry_out(self, action: Action) -> None:
         if action.command is not None:
@@ -68,11 +79,15 @@ class ActuatorLoop:
             self.device.hold()
         elif action.changed:
             self.device.damp()
+        self._report(action, action.mode, action.command_seq)
+
+    def _report(self, action: Action, mode: Mode, seq: int) -> None:
         done = self._clock.now()
+        moved = action.command is not None and seq >= 0
         data = {
-            "data": action.data if action.command is not None else np.full(action.data.shape, np.nan),
-            "action": np.array(int(action.mode), np.uint8),
-            "command_seq": np.array(action.command_seq, np.int64),
+            "data": action.data if moved else np.full(action.data.shape, np.nan),
+            "action": np.array(int(mode), np.uint8),
+            "command_seq": np.array(seq, np.int64),
             "clamped": np.array(action.clamped, np.uint8),
         }
         self._write(Sample(f"{action.target}/applied", done, done, data))
@@ -109,8 +124,6 @@ def run(child: Child) -> None:
             loop.command(child.control.estop)
             for sample in device.read(0.0):
                 write(sample)
-        except CommandRefused as error:
-            child.say(Level.ERROR, "actuator.refused", str(error))
         except DeviceLost as error:
             keeper.lost(error)
             loop.forget()

@@ -87,7 +87,11 @@ def build(rig: Rig, folder: Path, options: LiveOptions) -> Session:
         from telerig.hardware.events import event_stream
 
         names = [s.name for s in streams] + [event_stream(p.name).name for p in (*processes, *options.extra)]
-        settings: dict[str, Any] = {"rig": told, "folder": str(options.record), "task": options.task or rig.file.session.task}
+        settings: dict[str, Any] = {
+            "rig": told,
+            "folder": str(options.record),
+            "task": options.task or rig.file.session.task,
+        }
         settings |= {"simulated": simulated, "extra": dict(options.facts)}
         settings["streams"] = [*recorded_streams(rig, plans, names), "session/events"]
         processes.append(ProcessSpec("recorder", "telerig.teleop.recorder:run", settings, nice=5, order=2))
@@ -105,6 +109,7 @@ class Steward(threading.Thread):
 
     def run(self) -> None:
         """Until :meth:`end`."""
+        realtime.fifo(realtime.BUS)
         while not self._end.wait(BEAT_S):
             self.session.supervise()
             sample = operator_sample(self.enable, self.session.control.resets, self.session.clock.now())

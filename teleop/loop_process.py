@@ -17,7 +17,7 @@ from telerig.teleop.operator_input import OperatorInput
 from telerig.teleop.plan import plan_devices, rig_from_told
 from telerig.teleop.rig import Rig
 
-ALIVE_S = 0.15  # the session's parent and, while an episode runs, the recorder must have shown life this recently
+ALIVE_S = 0.17  # the session's parent and, while an episode runs, the recorder must have shown life this recently
 AgentFactory = Callable[[Rig, tuple[TargetSpec, ...], dict[str, Any]], Agent]
 
 

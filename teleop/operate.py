@@ -46,6 +46,7 @@ def running(rig: Rig, options: LiveOptions, folder: Path | None = None) -> Itera
         stack.callback(steward.end)
         stack.callback(session.control.ask_to_stop)
         wait_until_running(session)
+        stack.enter_context(realtime.supervising())
         yield session, steward
         session.control.ask_to_stop()
         session.close()

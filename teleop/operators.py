@@ -23,7 +23,9 @@ def operator_settings(rig: Rig, seed: int) -> dict[str, Any]:
     cls = table.operator(str(told.pop("name")))
     known = set(inspect.signature(cls).parameters)
     if unknown := sorted(set(told) - known):
-        raise ConfigError(f"{rig.path}: operator.{unknown[0]}: unknown key; known: {', '.join(sorted(known - {'seed'}))}")
+        raise ConfigError(
+            f"{rig.path}: operator.{unknown[0]}: unknown key; known: {', '.join(sorted(known - {'seed'}))}"
+        )
     return {"factory": f"{cls.__module__}:{cls.__qualname__}", "config": {**told, "seed": seed}}
 
 

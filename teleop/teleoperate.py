@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from telerig.hardware.errors import ConfigError
 from telerig.teleop.live import LiveOptions
 from telerig.teleop.operate import operate, running
-from telerig.teleop.rig import load_rig
+from telerig.teleop.operators import operator_settings
+from telerig.teleop.plan import plan_devices
+from telerig.teleop.rig import Rig, load_rig
+from telerig.teleop.session import ProcessSpec, Session
+from telerig.teleop.trials import Trials, world_of
 
 
 @dataclass(frozen=True)
@@ -41,19 +46,45 @@ def teleoperate(request: TeleopRequest) -> dict[str, Any]:
     if request.operator not in ("human", "virtual"):
         raise ConfigError(f"--operator is '{request.operator}'; human or virtual is right")
     rig = load_rig(request.rig, request.emulate)
+    virtual = request.operator == "virtual"
     options = LiveOptions(
-        record=request.record, task=request.task, dry_run=request.dry_run, speed=request.speed, home=request.home
+        record=request.record,
+        task=request.task,
+        dry_run=request.dry_run,
+        speed=request.speed,
+        home=request.home,
+        extra=(operator_process(rig, request.seed),) if virtual else (),
     )
-    stop = threading.Event()
     with running(rig, options) as (session, steward):
         end = session.clock.now() + int(request.seconds * 1e9) if request.seconds else None
+        trials = _trials(request, rig, session, steward) if virtual else None
 
         def done() -> bool:
-            return end is not None and session.clock.now() >= end
+            over = end is not None and session.clock.now() >= end
+            return over or (trials is not None and trials.step())
 
-        operate(rig, session, steward, str(request.record or ""), done, stop)
-        counts = {name: session.reader(name).written for name in session.memories}
-    result = {"seconds": request.seconds, "samples": counts}
+        operate(rig, session, steward, str(request.record or ""), done, threading.Event())
+        result = _result(session, trials)
     if request.as_json:
-        print(json.dumps(result))
+        print(json.dumps(result), flush=True)
+    return result
+
+
+def operator_process(rig: Rig, seed: int) -> ProcessSpec:
+    """The rig's virtual operator in a process of its own."""
+    return ProcessSpec("operator", "telerig.teleop.hand_process:run", operator_settings(rig, seed), fifo=10, order=4)
+
+
+def _trials(request: TeleopRequest, rig: Rig, session: Session, steward: Steward) -> Trials:
+    world = world_of(plan_devices(rig))
+    seeds = list(range(request.seed, request.seed + request.trials))
+    return Trials(session, steward, world, seeds, request.record is not None)
+
+
+def _result(session: Session, trials: Trials | None) -> dict[str, Any]:
+    result: dict[str, Any] = {"samples": {name: session.reader(name).written for name in session.memories}}
+    if trials is not None:
+        result["operator_success"] = [sum(t.success for t in trials.results), len(trials.results)]
+        result["trials"] = [asdict(t) for t in trials.results]
+        print(f"virtual operator: {result['operator_success'][0]} of {result['operator_success'][1]}", file=sys.stderr)
     return result

@@ -1,0 +1,106 @@
+"""Trials with a virtual operator in real time: a new scene, the operator does the task, the outcome is noted, again.
+
+This is what a person beside the rig would do: put the object back, watch, say whether it worked.  The verdict is the
+simulated world's own; the operator never sees it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from telerig.hardware.errors import ConfigError
+from telerig.hardware.events import Level
+from telerig.hardware.scene import SceneRequest
+from telerig.teleop.episodes import EpisodeCommand
+from telerig.teleop.live import Steward
+from telerig.teleop.plan import DevicePlan
+from telerig.teleop.session import Session
+
+LIMIT_S = 8.0  # for the task, from the operator's press of *episode* on
+GRACE_S = 30.0  # to be engaged and begin
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How one went."""
+
+    seed: int
+    success: bool
+    seconds: float
+    reason: str = ""
+
+
+class Trials:
+    """Poll :meth:`step` several times a second; it is done when all trials are.
+
+    :param world: the simulated world's device.  :param recording: whether a recorder runs (labels are sent to it).
+    """
+
+    def __init__(self, session: Session, steward: Steward, world: str, seeds: list[int], recording: bool) -> None:
+        self._session, self._steward, self._recording = session, steward, recording
+        self._truth = session.reader(f"{world}/truth")
+        self._presses = session.reader("loop/episode").tap()
+        self._seeds = seeds
+        self.results: list[Trial] = []
+        self._asked = self._begun = 0
+        self._scene()
+
+    @property
+    def done(self) -> bool:
+        """All trials are over."""
+        return len(self.results) >= len(self._seeds)
+
+    def _scene(self) -> None:
+        now = self._session.clock.now()
+        number = len(self.results)
+        request = SceneRequest(number + 1, self._seeds[number])
+        self._session.writer("session/scene").write(request.to_sample(now))
+        self._asked, self._begun = now, 0
+
+    def step(self) -> bool:
+        """Look at what happened; whether all is done."""
+        if self.done:
+            return True
+        now = self._session.clock.now()
+        presses = len(self._presses.read()[0])
+        if not self._begun:
+            if presses:
+                self._begun = now
+                presses -= 1
+            elif now - self._asked > GRACE_S * 1e9:
+                self._end(False, 0.0, "the operator did not begin")
+                return self.done
+        if not self._begun:
+            return False
+        seconds = (now - self._begun) / 1e9
+        if presses:
+            self._end(self._succeeded() and seconds <= LIMIT_S, seconds, "")
+        elif seconds > LIMIT_S + 2.0:
+            if self._recording:
+                self._steward.episode(EpisodeCommand.DISCARD)
+            self._end(False, seconds, "took too long")
+        return self.done
+
+    def _succeeded(self) -> bool:
+        truth = self._truth.latest()
+        return truth is not None and bool(truth.array("success"))
+
+    def _end(self, success: bool, seconds: float, reason: str) -> None:
+        seed = self._seeds[len(self.results)]
+        self.results.append(Trial(seed, success, seconds, reason))
+        verdict = "success" if success else f"failure{': ' + reason if reason else ''}"
+        text = f"trial {len(self.results)}/{len(self._seeds)} (seed {seed}): {verdict}, {seconds:.1f} s"
+        self._session.say(Level.INFO, "trial.ended", text, seed=seed, success=success)
+        if self._recording and not reason:
+            self._steward.episode(EpisodeCommand.LABEL_SUCCESS if success else EpisodeCommand.LABEL_FAILURE)
+        if not self.done:
+            self._scene()
+
+
+def world_of(plans: Mapping[str, DevicePlan]) -> str:
+    """The rig's simulated world.  :raises ConfigError: it has none."""
+    for name, plan in plans.items():
+        if plan.serves:
+            return str(name)
+    raise ConfigError("trials with a virtual operator need a simulated world; this rig has none")
