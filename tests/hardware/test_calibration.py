@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telerig.hardware import calibration
@@ -32,6 +32,7 @@ def test_a_file_comes_back_as_it_was(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(-6, 6), st.sampled_from([1.0, -1.0])), min_size=1, max_size=9))
 def test_every_number_survives_the_text(rows: list[tuple[float, float]]) -> None:
     names = tuple(f"j{i}" for i in range(len(rows)))

@@ -243,6 +243,16 @@ def test_the_base_walks_only_when_engaged_and_comes_to_rest_within_its_limits() 
     assert (np.abs(np.diff(path, 2, axis=0)) / DT**2 <= np.array(BASE.acceleration) + 1e-6).all()
 
 
+def test_a_base_whose_commands_stop_comes_to_rest_even_if_nobody_says_hold() -> None:
+    rig = Rig(ARM, BASE)
+    rig.tick(State.MATCHING, {ARM: (0.0, 0.2, 0.1), BASE: BASE.home})
+    rig.tick(State.ENGAGED, {ARM: (0.0, 0.2, 0.1), BASE: (1.0, 0.0, 0.0, 0.7)}, 200)
+    assert rig.sent[-1][BASE.name].data[0] == pytest.approx(1.0)
+    rig.tick(State.ENGAGED, {ARM: (0.0, 0.2, 0.1)}, 200)
+    assert rig.verdict.silent == BASE.name
+    np.testing.assert_allclose(rig.sent[-1][BASE.name].data, (0.0, 0.0, 0.0, 0.7), atol=1e-9)
+
+
 def test_a_moving_goal_within_the_limits_is_followed_without_lag() -> None:
     rig = Rig()
     rig.tick(State.MATCHING, {ARM: (0.0, 0.2, 0.1)}, 5)

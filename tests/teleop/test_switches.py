@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telerig.teleop.switches import Press, Switches
@@ -79,6 +79,7 @@ def test_episode_short_and_long() -> None:
     assert not any(held)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 15), st.tuples(*[st.integers(0, 1)] * 3)), max_size=80))
 def test_whatever_comes_enable_and_stop_are_never_more_permissive_than_the_raw_contact(samples: list) -> None:
     s, t = Switches(), T0
