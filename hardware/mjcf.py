@@ -33,6 +33,26 @@ def chain_elements(path: str | Path, base: str, tip: str) -> list[Element]:
 
     :raises ConfigError: unknown base or tip, tip not below base, or something this reader does not understand.
     """
+    world, unit = read_world(path)
+    line = _line(world, tip)
+    if not line:
+        raise ConfigError(f"{path}: no body or site '{tip}'")
+    names = ["world", *(e.get("name", "") for e in line)]
+    if base not in names:
+        raise ConfigError(f"{path}: '{tip}' is not below body '{base}' (it is below {', '.join(names[:-1])})")
+    out: list[Element] = []
+    for element in line[names.index(base) :]:
+        out.append(Element(transform_of(element, unit, path)))
+        if element.tag == "body":
+            out += [joint_of(j, unit, path) for j in element if j.tag in ("joint", "freejoint")]
+    return out
+
+
+def read_world(path: str | Path) -> tuple[ET.Element, float]:
+    """The file's ``<worldbody>`` and what its angles have to be multiplied with to be rad.
+
+    :raises ConfigError: no world, or something this reader does not understand.
+    """
     root = ET.parse(path).getroot()
     compiler = root.find("compiler")
     degrees = compiler is None or compiler.get("angle", "degree") == "degree"
@@ -43,22 +63,10 @@ def chain_elements(path: str | Path, base: str, tip: str) -> list[Element]:
             raise ConfigError(f"{path}: joint {inherited} in a default class is not understood, write it on each joint")
     if root.find(".//include") is not None:
         raise ConfigError(f"{path}: <include> is not understood, write one file")
-    unit = np.pi / 180 if degrees else 1.0
     world = root.find("worldbody")
     if world is None:
         raise ConfigError(f"{path}: no <worldbody>")
-    line = _line(world, tip)
-    if not line:
-        raise ConfigError(f"{path}: no body or site '{tip}'")
-    names = ["world", *(e.get("name", "") for e in line)]
-    if base not in names:
-        raise ConfigError(f"{path}: '{tip}' is not below body '{base}' (it is below {', '.join(names[:-1])})")
-    out: list[Element] = []
-    for element in line[names.index(base) :]:
-        out.append(Element(_transform(element, unit, path)))
-        if element.tag == "body":
-            out += [_joint(j, unit, path) for j in element if j.tag in ("joint", "freejoint")]
-    return out
+    return world, np.pi / 180 if degrees else 1.0
 
 
 def _line(parent: ET.Element, tip: str) -> list[ET.Element]:
@@ -77,7 +85,8 @@ def _numbers(element: ET.Element, key: str, default: str) -> Array:
     return np.array([float(v) for v in element.get(key, default).split()])
 
 
-def _transform(element: ET.Element, unit: float, path: str | Path) -> Array:
+def transform_of(element: ET.Element, unit: float, path: str | Path) -> Array:
+    """A body's, site's or geom's transform (4, 4) in its parent.  :raises ConfigError: it is written in an unknown way."""
     out = np.eye(4)
     out[:3, 3] = _numbers(element, "pos", "0 0 0")
     if element.get("zaxis") is not None:
@@ -99,7 +108,8 @@ def _transform(element: ET.Element, unit: float, path: str | Path) -> Array:
     return out
 
 
-def _joint(element: ET.Element, unit: float, path: str | Path) -> Element:
+def joint_of(element: ET.Element, unit: float, path: str | Path) -> Element:
+    """A joint as a step of a chain.  :raises ConfigError: neither hinge nor slide."""
     name, kind = element.get("name", ""), element.get("type", "hinge")
     if element.tag == "freejoint" or kind not in ("hinge", "slide"):
         raise ConfigError(f"{path}: joint '{name}' is neither hinge nor slide: start the chain below it")

@@ -1,0 +1,176 @@
+"""A whole robot from its MJCF file: every body's pose for given joints, and what it looks like.  Numpy only.
+
+For pictures, not for physics: boxes, capsules, cylinders, spheres and ellipsoids with their colours, default classes and
+materials resolved.  Geoms that are for contacts only (group 3 and above, as viewers hide them) are left out; meshes,
+planes and other kinds are counted in :attr:`Tree.left_out`.  A floating root stands where the file puts it.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from telerig.hardware.mjcf import Element, joint_of, read_world, transform_of
+from telerig.hardware.rotations import Array
+
+KINDS = ("box", "capsule", "cylinder", "sphere", "ellipsoid")
+GREY = (0.5, 0.5, 0.5, 1.0)  # MuJoCo's default
+_HIDDEN_GROUP = 3
+_Classes = Mapping[str, Mapping[str, Mapping[str, str]]]  # class → tag → attributes, inheritance resolved
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shape:
+    """One geom.
+
+    :param size: box, ellipsoid: half sizes; capsule, cylinder: radius, half length along z (a capsule's caps come on
+        top), 0; sphere: radius, 0, 0.  (3,) m.
+    :param transform: in its body's frame (4, 4).  :param rgba: 0…1.
+    """
+
+    kind: str
+    size: Array
+    transform: Array
+    rgba: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Body:
+    """A rigid body: its number's parent (−1: the world), its transform (4, 4) there, its joints and its shapes."""
+
+    name: str
+    parent: int
+    transform: Array
+    joints: tuple[Element, ...]
+    shapes: tuple[Shape, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """All bodies, parents first."""
+
+    bodies: tuple[Body, ...]
+    left_out: int
+
+    @property
+    def joints(self) -> tuple[str, ...]:
+        """Names of all joints."""
+        return tuple(j.joint for b in self.bodies for j in b.joints if j.joint is not None)
+
+    def forward(self, q: Mapping[str, ArrayLike]) -> Array:
+        """Every body's pose in the world for T joint vectors.
+
+        :param q: joint → (T,) rad or m, or one number for all; a joint that is not named stands at 0.
+        :returns: (bodies, T, 4, 4).
+        """
+        lengths = {np.size(v) for v in q.values() if np.ndim(v)}
+        count = max(lengths, default=1)
+        out = np.empty((len(self.bodies), count, 4, 4))
+        for i, body in enumerate(self.bodies):
+            frame = (np.eye(4) if body.parent < 0 else out[body.parent]) @ body.transform
+            for joint in body.joints:
+                value = np.broadcast_to(np.asarray(q.get(joint.joint or "", 0.0), float), (count,))
+                frame = frame @ joint.transform @ _motions(joint, value) @ np.linalg.inv(joint.transform)
+            out[i] = frame
+        return out
+
+
+def read_tree(path: str | Path) -> Tree:
+    """Read a robot.  :raises ConfigError: something in the file is not understood (see :mod:`telerig.hardware.mjcf`)."""
+    world, unit = read_world(path)
+    root = ET.parse(path).getroot()
+    classes: dict[str, Mapping[str, Mapping[str, str]]] = {"main": {}}
+    for default in root.findall("default"):
+        _collect(default, "main", {}, classes)
+    materials = {m.get("name", ""): _rgba(m.get("rgba", "1 1 1 1")) for m in root.iter("material")}
+    reader = _Reader(path, unit, classes, materials)
+    reader.walk(world, -1, "main")
+    return Tree(tuple(reader.bodies), reader.left_out)
+
+
+def _collect(
+    default: ET.Element, name: str, inherited: Mapping[str, Mapping[str, str]], into: dict[str, Mapping[str, Mapping[str, str]]]
+) -> None:
+    """Default classes, each with what it inherits from the one around it."""
+    own = {tag: dict(values) for tag, values in inherited.items()}
+    for child in default:
+        if child.tag != "default":
+            own[child.tag] = {**own.get(child.tag, {}), **child.attrib}
+    into[name] = own
+    for child in default.findall("default"):
+        _collect(child, child.get("class", ""), own, into)
+
+
+class _Reader:
+    """Walks the bodies; see :func:`read_tree`."""
+
+    def __init__(
+        self, path: str | Path, unit: float, classes: _Classes, materials: Mapping[str, tuple[float, float, float, float]]
+    ) -> None:
+        self._path, self._unit, self._classes, self._materials = path, unit, classes, materials
+        self.bodies: list[Body] = []
+        self.left_out = 0
+
+    def walk(self, parent: ET.Element, number: int, inherited: str) -> None:
+        """Add every body below ``parent``, whose number is ``number``."""
+        for element in parent.findall("body"):
+            kind = element.get("childclass", inherited)
+            joints = tuple(joint_of(j, self._unit, self._path) for j in element.findall("joint") if j.get("type") != "free")
+            shapes = tuple(s for g in element.findall("geom") if (s := self._shape(g, kind)) is not None)
+            place = transform_of(element, self._unit, self._path)
+            self.bodies.append(Body(element.get("name", f"body {len(self.bodies)}"), number, place, joints, shapes))
+            self.walk(element, len(self.bodies) - 1, kind)
+
+    def _shape(self, element: ET.Element, inherited: str) -> Shape | None:
+        defaults = self._classes.get(element.get("class", inherited), {}).get("geom", {})
+        geom = ET.Element("geom", {**defaults, **element.attrib})
+        if int(geom.get("group", "0")) >= _HIDDEN_GROUP:
+            return None
+        kind = geom.get("type", "sphere")
+        if kind not in KINDS:
+            self.left_out += 1
+            return None
+        size = np.zeros(3)
+        given = [float(v) for v in geom.get("size", "0").split()]
+        size[: len(given)] = given
+        rgba = _rgba(geom.get("rgba", "")) if geom.get("rgba") else self._materials.get(geom.get("material", ""), GREY)
+        if geom.get("fromto"):
+            place, half = _between(np.array([float(v) for v in geom.get("fromto", "").split()]))
+            size = np.array([size[0], half, 0.0]) if kind in ("capsule", "cylinder") else np.array([size[0], size[1] or size[0], half])
+            return Shape(kind, size, place, rgba)
+        return Shape(kind, size, transform_of(geom, self._unit, self._path), rgba)
+
+
+def _between(ends: Array) -> tuple[Array, float]:
+    """``fromto`` as a transform whose z axis runs from one end to the other, and half the length (m)."""
+    start, end = ends[:3], ends[3:]
+    length = float(np.linalg.norm(end - start))
+    z = (end - start) / length if length else np.array([0.0, 0.0, 1.0])
+    x = np.cross([0.0, 1.0, 0.0] if abs(z[1]) < 0.9 else [1.0, 0.0, 0.0], z)
+    x /= np.linalg.norm(x)
+    out = np.eye(4)
+    out[:3, :3] = np.column_stack([x, np.cross(z, x), z])
+    out[:3, 3] = (start + end) / 2
+    return out, length / 2
+
+
+def _rgba(text: str) -> tuple[float, float, float, float]:
+    r, g, b, a = ([float(v) for v in text.split()] + [1.0] * 4)[:4]
+    return r, g, b, a
+
+
+def _motions(joint: Element, values: Array) -> Array:
+    """(T, 4, 4): a joint's transform at each value (T,) rad or m (Rodrigues)."""
+    out = np.tile(np.eye(4), (len(values), 1, 1))
+    if joint.slide:
+        out[:, :3, 3] = values[:, None] * joint.axis
+        return out
+    x, y, z = joint.axis
+    k = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    out[:, :3, :3] += np.sin(values)[:, None, None] * k + (1 - np.cos(values))[:, None, None] * (k @ k)
+    return out
