@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from telerig.hardware.events import Level
 from telerig.hardware.scene import SceneRequest
 from telerig.teleop.episodes import EpisodeCommand
@@ -18,7 +20,7 @@ SETTLE_S = 1.0  # home again, streams filled with the new scene
 class PolicyTrials:
     """Poll :meth:`step` several times a second; done when all trials are.
 
-    The robot is driven home by the guard between trials (HOLD, then the home pose), never by the policy.
+    Between trials enable is released, the robot holds, and the scene starts anew with the robot at home.
     """
 
     def __init__(self, session: Session, steward: Steward, world: str, seeds: list[int], recording: bool) -> None:
@@ -26,41 +28,58 @@ class PolicyTrials:
         self._truth, self._state = session.reader(f"{world}/truth"), session.reader("session/state")
         self._seeds = seeds
         self.results: list[Trial] = []
-        self._asked = self._begun = 0
-        self._scene()
-
-    def _scene(self) -> None:
-        now = self._session.clock.now()
-        number = len(self.results)
-        request = SceneRequest(number + 1, self._seeds[number], reset_robot=True)
-        self._session.writer("session/scene").write(request.to_sample(now))
-        self._asked, self._begun = now, 0
+        self._since = self._session.clock.now()
+        self._phase = self._stand_still
+        self._steward.enable = False
 
     def step(self) -> bool:
         """Look at what happened; whether all is done."""
         if len(self.results) >= len(self._seeds):
             return True
-        now = self._session.clock.now()
-        truth, state = self._truth.latest(), self._state.latest()
-        if truth is None or state is None or int(truth.array("episode")) != len(self.results) + 1:
+        now, state = self._session.clock.now(), self._state.latest()
+        if state is None:
             return False
-        engaged = int(state.array("state")) == State.ENGAGED
-        if not self._begun:
-            if engaged and now - self._asked > SETTLE_S * 1e9:
-                self._begun = now
-                if self._recording:
-                    self._steward.episode(EpisodeCommand.START)
-            elif now - self._asked > GRACE_S * 1e9:
-                self._end(False, 0.0, "was not engaged")
-            return False
-        seconds = (now - self._begun) / 1e9
-        if bool(truth.array("success")):
-            self._end(True, seconds)
-        elif seconds > LIMIT_S:
-            self._end(False, seconds)
+        if (now - self._since) > GRACE_S * 1e9:
+            self._end(now, False, 0.0, f"stuck: {self._phase.__name__.strip('_')}")
+        else:
+            self._phase(now, State(int(state.array("state"))))
         return len(self.results) >= len(self._seeds)
 
-    def _end(self, success: bool, seconds: float, reason: str = "") -> None:
+    def _next(self, now: int, phase: Callable[[int, State], None]) -> None:
+        self._phase, self._since = phase, now
+
+    def _stand_still(self, now: int, state: State) -> None:
+        """Released: wait until nothing moves, then ask for the scene."""
+        if state in (State.IDLE, State.HOLD, State.DAMPED):
+            request = SceneRequest(len(self.results) + 1, self._seeds[len(self.results)], reset_robot=True)
+            self._session.writer("session/scene").write(request.to_sample(now))
+            self._next(now, self._settle)
+
+    def _settle(self, now: int, state: State) -> None:
+        """Wait for the scene, and for every stream to show it; then allow enable."""
+        truth = self._truth.latest()
+        arrived = truth is not None and int(truth.array("episode")) == len(self.results) + 1
+        if arrived and now - self._since > SETTLE_S * 1e9:
+            self._steward.enable = True
+            self._next(now, self._wait)
+
+    def _wait(self, now: int, state: State) -> None:
+        """Wait for engagement."""
+        if state is State.ENGAGED:
+            if self._recording:
+                self._steward.episode(EpisodeCommand.START)
+            self._next(now, self._watch)
+
+    def _watch(self, now: int, state: State) -> None:
+        """The trial itself."""
+        truth = self._truth.latest()
+        seconds = (now - self._since) / 1e9
+        if truth is not None and bool(truth.array("success")):
+            self._end(now, True, seconds)
+        elif seconds > LIMIT_S:
+            self._end(now, False, seconds)
+
+    def _end(self, now: int, success: bool, seconds: float, reason: str = "") -> None:
         seed = self._seeds[len(self.results)]
         self.results.append(Trial(seed, success, seconds, reason))
         verdict = "success" if success else "failure"
@@ -68,5 +87,5 @@ class PolicyTrials:
         self._session.say(Level.INFO, "trial.ended", text, seed=seed, success=success)
         if self._recording and not reason:
             self._steward.episode(EpisodeCommand.KEEP, verdict)
-        if len(self.results) < len(self._seeds):
-            self._scene()
+        self._steward.enable = False
+        self._next(now, self._stand_still)

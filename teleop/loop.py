@@ -81,7 +81,7 @@ class LoopCore:
         self._operator, self._clock, self._options = operator, clock, options
         self.shaper = Shaper(targets, rate_hz, driven=driven, speed=options.speed)
         self.machine = Machine(clock.now())
-        required = [*agent.requires, *(t.state[0] for t in targets if t.state is not None)]
+        required = [*agent.requires, *operator.requires, *(t.state[0] for t in targets if t.state is not None)]
         rates = {name: readers[name].spec.rate_hz for name in dict.fromkeys(required)}
         limits = {name: s for name, s in options.stale_s.items() if name in rates}
         self.freshness = Freshness(rates, limits)
@@ -114,6 +114,8 @@ class LoopCore:
             ),
         )
         self._home = self._home and status.state is State.IDLE
+        if status.changed and status.state is State.MATCHING:
+            self.agent.reset()  # whatever it had in mind belongs to before
         self._send(now, status, intended)
         self._report(now, status, switches.episode)
         index = self.freshness.names.index(stale.stream) if stale else -1

@@ -42,6 +42,7 @@ def running(rig: Rig, options: LiveOptions, folder: Path | None = None) -> Itera
         session = build(rig, folder, options)
         stack.enter_context(session)
         steward = Steward(session)
+        steward.enable = options.unattended
         steward.start()
         stack.callback(steward.end)
         stack.callback(session.control.ask_to_stop)

@@ -44,7 +44,8 @@ class Hands:
 class OperatorInput:
     """Reads pedals and keyboard.
 
-    :param told: ``pedals`` (stream name or ""), ``unattended`` (enable without a person: simulated robots only).
+    :param told: ``pedals`` (stream name or ""), ``unattended`` (nobody at the
+        pedals: enable is pressed by itself while the command line allows it; simulated robots only).
     """
 
     def __init__(self, told: Mapping[str, Any], readers: Mapping[str, StreamReader], control: ControlBlock) -> None:
@@ -56,6 +57,11 @@ class OperatorInput:
         self._resets = control.resets
         self._ticks = 0
 
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """Streams without which nobody can stop the robot, so nothing may move without them."""
+        return (self._pedals,) if self._pedals else ()
+
     def step(self, now: int, state: State) -> Hands:
         """What holds at this instant."""
         resets, self._resets = self._resets, self._control.resets
@@ -64,13 +70,17 @@ class OperatorInput:
         if self._pedals:
             enable, stop, episode = self._read_pedals(now)
         else:
-            keys = self._readers[OPERATOR.name].latest()
-            enable = keys is not None and now - keys.t_arrival < FRESH_NS and bool(keys.array("enable"))
+            enable = self._keyboard(now)
         if self._unattended:
             # the state machine wants to see a press: released for half a second outside of motion, then held
             self._ticks = 0 if state is State.HOMING else self._ticks + 1
-            enable = state in (State.MATCHING, State.ENGAGED) or self._ticks % 150 > 100
+            pressed = state in (State.MATCHING, State.ENGAGED) or self._ticks % 150 > 100
+            enable = pressed and self._keyboard(now)
         return Hands(enable, stop, self._control.estop, reset, episode)
+
+    def _keyboard(self, now: int) -> bool:
+        keys = self._readers[OPERATOR.name].latest()
+        return keys is not None and now - keys.t_arrival < FRESH_NS and bool(keys.array("enable"))
 
     def _read_pedals(self, now: int) -> tuple[bool, bool, EpisodeCommand | None]:
         sample = self._readers[self._pedals].latest()

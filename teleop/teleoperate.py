@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from telerig.hardware.errors import ConfigError
-from telerig.teleop.live import LiveOptions
+from telerig.teleop.live import LiveOptions, Steward
 from telerig.teleop.operate import operate, running
 from telerig.teleop.operators import operator_settings
 from telerig.teleop.plan import plan_devices
@@ -24,18 +24,19 @@ class TeleopRequest:
     """The command's arguments."""
 
     rig: Path
-    record: Path | None
-    task: str
-    emulate: bool
-    dry_run: bool
-    speed: float
-    home: bool
-    operator: str
-    trials: int
-    seed: int
-    seconds: float
-    view: bool
-    as_json: bool
+    record: Path | None = None
+    task: str = ""
+    emulate: bool = False
+    dry_run: bool = False
+    speed: float = 1.0
+    home: bool = True
+    operator: str = "human"
+    trials: int = 20
+    seed: int = 0
+    seconds: float = 0.0
+    view: bool = False
+    as_json: bool = False
+    folder: Path | None = None  # run folder (ports, logs, journals); None: a temporary one
 
 
 def teleoperate(request: TeleopRequest) -> dict[str, Any]:
@@ -55,7 +56,7 @@ def teleoperate(request: TeleopRequest) -> dict[str, Any]:
         home=request.home,
         extra=(operator_process(rig, request.seed),) if virtual else (),
     )
-    with running(rig, options) as (session, steward):
+    with running(rig, options, request.folder) as (session, steward):
         end = session.clock.now() + int(request.seconds * 1e9) if request.seconds else None
         trials = _trials(request, rig, session, steward) if virtual else None
 

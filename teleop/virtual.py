@@ -71,7 +71,7 @@ class VirtualSession:
         self._streams = {s.name: LocalStream(s) for s in specs}
         self.readers = {name: LocalReader(stream) for name, stream in self._streams.items()}
         self.period_ns = round(1e9 / rig.file.session.rate_hz)
-        self.enable = False
+        self.enable = unattended
         self.unplugged: set[str] = set()
         self._open: set[str] = set()
         self._emulators = {n: table.emulator(d.rig.driver)(d.config) for n, d in rig.devices.items() if d.rig.emulate}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from types import FrameType
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -14,7 +15,7 @@ from telerig.policies import train
 from telerig.policies.training_run import Hooks, RunConfig, train_checkpoint
 
 
-def run_with_display(run: RunConfig, config: train.TrainConfig, as_json: bool) -> None:
+def run_with_display(run: RunConfig, config: train.TrainConfig, as_json: bool) -> dict[str, Any]:
     """Train with a progress bar; the first Ctrl-C ends training properly, the second at once."""
     stopped = False
 
@@ -51,3 +52,4 @@ def run_with_display(run: RunConfig, config: train.TrainConfig, as_json: bool) -
     else:
         end = "trained" if result["complete"] else "stopped early (go on with --resume)"
         print(f"{end}: {result['steps']} steps in {result['seconds']:.0f} s, loss {result['loss']:.4f} → {run.out}")
+    return result

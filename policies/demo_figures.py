@@ -1,0 +1,51 @@
+"""What a recording really holds, read back from its logs and the emulators' journals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from telerig.datasets.rawlog_reader import RawLog
+from telerig.teleop.bench.loop_bench import latencies_ms, percentiles
+from telerig.teleop.bench.losses import lost_samples, recorded_counts
+from telerig.teleop.plan import plan_devices
+from telerig.teleop.rig import Rig
+
+
+def recording_figures(rig: Rig, session: Path, journals: Path, target: str) -> dict[str, Any]:
+    """Loop rate and jitter, latency, samples and losses, frames, over all kept episodes of a session."""
+    plans = plan_devices(rig)
+    devices = {n: p.streams[0].name for n, p in plans.items() if p.device.rig.emulate}
+    cameras = {s.name: s.rate_hz for p in plans.values() for s in p.streams if s.name.endswith("/color")}
+    errors, latency, spans, ticks = [], [], [], 0
+    samples = lost = frames = 0
+    due = 0.0
+    for log in sorted((session / "episodes").glob("*.mcap")):
+        with RawLog(log) as raw:
+            fields = raw.columns("loop/ticks").fields
+            started, wanted = fields["started"].ravel().astype(np.int64), fields["due"].ravel().astype(np.int64)
+            latency.append(latencies_ms(raw, target))
+            frames += sum(raw.counts.get(c, 0) for c in cameras)
+        if started.size < 2:
+            continue
+        span = (started[-1] - started[0]) / 1e9
+        errors.append(np.abs(started - wanted) / 1e6)
+        spans.append(span)
+        ticks += started.size - 1
+        due += sum(span * rate for rate in cameras.values())
+        samples += sum(recorded_counts(log).values())
+        lost += sum(lost_samples(journals, devices, log).values())
+    error = percentiles(np.concatenate(errors)) if errors else percentiles(np.array([]))
+    delay = percentiles(np.concatenate(latency)) if latency else percentiles(np.array([]))
+    return {
+        "loop_rate_hz": round(ticks / sum(spans), 3) if spans else 0.0,
+        "period_error_ms_p99": error["p99"],
+        "latency_ms_p99": delay["p99"],
+        "latency_ms_p50": delay["p50"],
+        "samples": samples,
+        "lost_samples": lost,
+        "frames": [frames, round(due)],
+        "recorded_seconds": round(sum(spans), 1),
+    }
