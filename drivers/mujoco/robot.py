@@ -25,6 +25,7 @@ from telerig.hardware.wire.simbus import Kind, Message, RobotMode, Status
 OPEN_TIMEOUT_NS = 1_000_000_000
 REPLY_TIMEOUT_NS = 20_000_000  # a busy world answers between two physics steps, far sooner
 LOST_NS = 500_000_000
+FRESH_NS = 1_500_000  # how old a state should be when it is polled: the world has surely computed it, and it is young
 
 
 class MujocoRobot:
@@ -71,10 +72,12 @@ class MujocoRobot:
         self._seq = 0
         self._period = round(1e9 / config.rate_hz)
         self._due: int | None = None
+        self._in_phase = False  # whether polls follow the world's steps at the right distance
         self._asked: dict[int, int] = {}  # sequence of a STATE request → when it was asked
         self._late: list[Sample] = []  # states that came after their poll had given up on them
         self._heard = 0
-        self._newest = -1
+        self._newest = -1  # number of the newest measurement passed on, and its instant
+        self._newest_t = 0
         self.mode = RobotMode.TORQUE_OFF
         self.missed = 0  # polls skipped because this process came late
 
@@ -126,7 +129,7 @@ class MujocoRobot:
             raise DeviceOpenError(f"{self.context.name}: {error}") from error
         if status is not Status.OK:
             raise DeviceOpenError(f"{self.context.name}: the robot refused its watchdog ({status.name})")
-        self._due, self._newest = None, -1
+        self._due, self._newest, self._in_phase = None, -1, False
         self._heard = self.context.clock.now()
 
     def _check(self, found: simbus.Identity) -> None:
@@ -228,11 +231,15 @@ class MujocoRobot:
     def _sample(self, state: simbus.State, asked: int, arrived: int) -> Sample:
         """``t_sample``: the middle of the round trip, less the age that the robot's own clock gives the state."""
         self.mode = state.mode
-        measured = (asked + arrived) // 2 - 1000 * (state.now_us - state.t_us)
+        age = 1000 * (state.now_us - state.t_us)
+        if self._due is not None and not self._in_phase and not self.context.clock.virtual:
+            self._due += FRESH_NS - age
+            self._in_phase = True
+        self._newest_t = max(self._newest_t + 1, (asked + arrived) // 2 - age)
         data = {"position": state.position, "velocity": state.velocity, "effort": state.effort}
         return Sample(
-            f"{self.context.name}/state", arrived, measured, data, max(1000, (arrived - asked) // 2), 1000 * state.t_us,
-            state.steps,
+            f"{self.context.name}/state", arrived, self._newest_t, data, max(1000, (arrived - asked) // 2),
+            1000 * state.t_us, state.steps,
         )  # fmt: skip
 
     # --- commands ------------------------------------------------------------------------------------------------

@@ -235,7 +235,9 @@ class MujocoWorld:
             state["mocap"] = plant.mocap()
         out = [Sample(f"{name}/state", now, self._due, state, 0, t_device, self._steps)]
         if self._steps % TRUTH_EVERY == 0:
-            out.append(Sample(f"{name}/truth", now, self._due, self._truth(plant), 0, t_device, self._steps))
+            out.append(
+                Sample(f"{name}/truth", now, self._due, self._truth(plant), 0, t_device, self._steps // TRUTH_EVERY)
+            )
         return out
 
     def _truth(self, plant: Plant) -> dict[str, NDArray[np.generic]]:

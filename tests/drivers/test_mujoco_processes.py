@@ -65,6 +65,7 @@ class Processes:
     def __init__(self, folder: Path) -> None:
         self.socket, self.log, self.clock = str(folder / "w.sock"), folder / "motion.log", RealClock()
         self.running: list[subprocess.Popen[str]] = []
+        self.robots: list[MujocoRobot] = []
         self.world = self.start(WORLD, self.socket, str(self.log), str(self.clock.offset_ns))
         self.hear(self.world, "open")
 
@@ -84,9 +85,12 @@ class Processes:
 
     def robot(self) -> MujocoRobot:
         config = MujocoRobot.Config("g1_like")
-        return MujocoRobot(config, DeviceContext("robot", self.clock, lambda: UnixPort(self.socket)))
+        self.robots.append(MujocoRobot(config, DeviceContext("robot", self.clock, lambda: UnixPort(self.socket))))
+        return self.robots[-1]
 
     def close(self) -> None:
+        for robot in self.robots:
+            robot.close()
         for process in self.running:
             process.kill()
             process.wait()

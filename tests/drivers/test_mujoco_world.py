@@ -520,3 +520,22 @@ def test_the_same_world_over_its_socket(tmp_path: Path) -> None:
         stop.set()
         thread.join()
         world.close()
+
+
+def test_polls_follow_the_world_s_steps_on_a_real_clock() -> None:
+    """Where clock and world are not one, two absolute 5 ms grids must not rub against each other."""
+    clock = LateClock()
+    rig = Rig(clock)
+    rig.world.open()
+    rig.robot.open()
+    t0 = clock.now()
+    ages = []
+    for k in range(1, 30):
+        clock.t = t0 + k * PERIOD_NS
+        rig.world.read(0)
+        clock.t += 200_000
+        clock.sleep_until(rig.robot._due or clock.t)
+        if clock.now() < t0 + (k + 1) * PERIOD_NS:
+            ages += [clock.now() - s.t_sample for s in rig.robot.read(0)]
+    assert ages[0] == 200_000
+    assert set(ages[1:]) == {1_500_000}
