@@ -18,6 +18,7 @@ from telerig.hardware.errors import DeviceLost, DeviceOpenError
 from telerig.hardware.protocols import Clock, Emulator
 
 # What pyserial and the kernel raise when a port goes away: three families, all meaning "unplugged".
+WRITE_TIMEOUT_S = 0.2
 GONE = (serial.SerialException, OSError, termios.error)
 
 
@@ -30,7 +31,7 @@ class SerialPort:
     def __init__(self, path: str, baud: int) -> None:
         self.path = path
         try:
-            self._serial = serial.Serial(path, baud, timeout=0, write_timeout=0.2, exclusive=True)
+            self._serial = serial.Serial(path, baud, timeout=0, exclusive=True)
         except GONE as error:
             raise DeviceOpenError(f"{path}: cannot be opened: {error}") from error
         self._fd: int = self._serial.fileno()
@@ -55,10 +56,19 @@ class SerialPort:
         return data
 
     def write(self, data: bytes) -> None:
-        """:raises DeviceLost: unplugged, or the device takes no bytes for 0.2 s."""
+        """:raises DeviceLost: unplugged, or the device takes no bytes for 0.2 s.
+
+        Not pyserial's write: that calls a write that succeeded timed out when the computer was busy meanwhile.
+        """
+        rest = memoryview(data)
         try:
-            self._serial.write(data)
-        except GONE as error:
+            while rest:
+                try:
+                    rest = rest[os.write(self._fd, rest) :]
+                except BlockingIOError:
+                    if not select.select([], [self._fd], [], WRITE_TIMEOUT_S)[1]:
+                        raise DeviceLost(f"{self.path}: the device takes no bytes")
+        except (*GONE, ValueError) as error:
             raise DeviceLost(f"{self.path}: {error}") from error
 
     def close(self) -> None:

@@ -64,7 +64,9 @@ class TargetSpec:
     def __post_init__(self) -> None:
         for key in ("low", "high", "velocity", "acceleration", "home"):
             if len(getattr(self, key)) != len(self.names):
-                raise ValueError(f"{self.name}: {key} has {len(getattr(self, key))} values for {len(self.names)} elements")
+                raise ValueError(
+                    f"{self.name}: {key} has {len(getattr(self, key))} values for {len(self.names)} elements"
+                )
 
     @property
     def size(self) -> int:
@@ -135,7 +137,12 @@ def from_sample(sample: Sample) -> Command:
     """The inverse of :func:`to_sample`; the target is the stream's name without its last part."""
     oldest, newest = (int(v) for v in sample.array("t_inputs"))
     return Command(
-        int(sample.array("command_seq")), sample.stream.rsplit("/", 1)[0], Mode(int(sample.array("mode"))),
-        sample.array("data"), Source(int(sample.array("source"))), sample.t_arrival, (oldest, newest),
+        int(sample.array("command_seq")),
+        sample.stream.rsplit("/", 1)[0],
+        Mode(int(sample.array("mode"))),
+        sample.array("data"),
+        Source(int(sample.array("source"))),
+        sample.t_arrival,
+        (oldest, newest),
         int(sample.array("ttl")),
     )

@@ -42,7 +42,9 @@ class JointGroup:
     def __post_init__(self) -> None:
         for key in ("low", "high", "velocity", "acceleration", "effort", "home", "slots"):
             if len(getattr(self, key)) != len(self.joints):
-                raise ConfigError(f"group {self.name}: {key} has {len(getattr(self, key))} values, {len(self.joints)} joints")
+                raise ConfigError(
+                    f"group {self.name}: {key} has {len(getattr(self, key))} values, {len(self.joints)} joints"
+                )
         for joint, low, home, high in zip(self.joints, self.low, self.home, self.high, strict=True):
             if not low <= home <= high:
                 raise ConfigError(f"group {self.name}: home of {joint} is {home}, outside [{low}, {high}]")
@@ -80,7 +82,9 @@ class Embodiment:
         for g in self.groups:
             if g.name == name:
                 return g
-        raise ConfigError(f"embodiment {self.name} has no group '{name}' (it has {', '.join(g.name for g in self.groups)})")
+        raise ConfigError(
+            f"embodiment {self.name} has no group '{name}' (it has {', '.join(g.name for g in self.groups)})"
+        )
 
     @property
     def model_path(self) -> Path:
@@ -104,8 +108,16 @@ class Embodiment:
             return tuple(v for g in groups for v in getattr(g, key))
 
         return TargetSpec(
-            f"{device}/{name}", Mode.JOINT_POSITION, cat("joints"), cat("low"), cat("high"), cat("velocity"),
-            cat("acceleration"), cat("home"), "rad", (f"{device}/state", "position"),
+            f"{device}/{name}",
+            Mode.JOINT_POSITION,
+            cat("joints"),
+            cat("low"),
+            cat("high"),
+            cat("velocity"),
+            cat("acceleration"),
+            cat("home"),
+            "rad",
+            (f"{device}/state", "position"),
         )
 
     def _base_target(self, device: str) -> TargetSpec:
@@ -113,8 +125,16 @@ class Embodiment:
             raise ConfigError(f"embodiment {self.name} has no base")
         b = self.base
         return TargetSpec(
-            f"{device}/base", Mode.BASE_VELOCITY_HEIGHT, tuple(b["names"]), tuple(b["low"]), tuple(b["high"]),
-            tuple(b["velocity"]), tuple(b["acceleration"]), tuple(b["home"]), "m/s, m/s, rad/s, m", None,
+            f"{device}/base",
+            Mode.BASE_VELOCITY_HEIGHT,
+            tuple(b["names"]),
+            tuple(b["low"]),
+            tuple(b["high"]),
+            tuple(b["velocity"]),
+            tuple(b["acceleration"]),
+            tuple(b["home"]),
+            "m/s, m/s, rad/s, m",
+            None,
         )
 
 
@@ -149,9 +169,7 @@ def load_embodiment(name: str) -> Embodiment:
 
 def parse_embodiment(raw: Mapping[str, Any]) -> Embodiment:
     """An embodiment from its TOML tables (also how a session's frozen copy is read back)."""
-    groups = tuple(
-        JointGroup(name, **{k: tuple(v) for k, v in table.items()}) for name, table in raw["groups"].items()
-    )
+    groups = tuple(JointGroup(name, **{k: tuple(v) for k, v in table.items()}) for name, table in raw["groups"].items())
     effectors = tuple(
         EndEffector(name, t["body"], tuple(t.get("offset", (0.0, 0.0, 0.0))), t["group"], t.get("gripper"))
         for name, t in raw.get("end_effectors", {}).items()

@@ -102,7 +102,7 @@ class StreamSpec:
                 parts += [(f"{item.name}_size", "<u4"), (item.name, f"V{item.max_bytes}")]
         return np.dtype(parts)
 
-    @property
+    @cached_property
     def capacity(self) -> int:
         """Slots in the ring, at least 4."""
         return max(4, int(np.ceil(self.rate_hz * self.capacity_s)))
@@ -119,11 +119,30 @@ class StreamSpec:
         fields = []
         for f in self.fields:
             if isinstance(f, ArraySpec):
-                fields.append({"kind": "array", "name": f.name, "shape": list(f.shape), "dtype": f.dtype, "unit": f.unit,
-                               "axes": list(f.axes), "frame": f.frame, "low": f.low, "high": f.high})
+                fields.append(
+                    {
+                        "kind": "array",
+                        "name": f.name,
+                        "shape": list(f.shape),
+                        "dtype": f.dtype,
+                        "unit": f.unit,
+                        "axes": list(f.axes),
+                        "frame": f.frame,
+                        "low": f.low,
+                        "high": f.high,
+                    }
+                )
             else:
-                fields.append({"kind": "blob", "name": f.name, "max_bytes": f.max_bytes, "media_type": f.media_type,
-                               "frame": f.frame, "meta": dict(f.meta)})
+                fields.append(
+                    {
+                        "kind": "blob",
+                        "name": f.name,
+                        "max_bytes": f.max_bytes,
+                        "media_type": f.media_type,
+                        "frame": f.frame,
+                        "meta": dict(f.meta),
+                    }
+                )
         return {"name": self.name, "rate_hz": self.rate_hz, "capacity_s": self.capacity_s, "fields": fields}
 
     @staticmethod

@@ -39,7 +39,7 @@ def _specs(request: EvalRequest, rig: Rig) -> list[RolloutSpec]:
         raise ConfigError(f"--agent {request.agent}: 'operator' or a checkpoint folder is right")
     if request.record is not None and request.record.exists():
         raise ConfigError(f"--record {request.record}: exists; choose a new folder")
-    faults = {d: ("freeze", {}) for d in request.freeze}
+    faults: dict[str, tuple[str, dict[str, float]]] = {d: ("freeze", {}) for d in request.freeze}
     specs = []
     for seed in range(request.seed, request.seed + request.episodes):
         folder = "" if request.record is None else str(request.record / f"seed_{seed:06d}")

@@ -29,7 +29,7 @@ class PolicyTrials:
         self._seeds = seeds
         self.results: list[Trial] = []
         self._since = self._session.clock.now()
-        self._phase = self._stand_still
+        self._phase: Callable[[int, State], None] = self._stand_still
         self._steward.enable = False
 
     def step(self) -> bool:

@@ -15,7 +15,6 @@ import os
 import platform
 import struct
 import zlib
-from dataclasses import replace
 
 from telerig.hardware.errors import ConfigError
 from telerig.hardware.samples import Layout, Sample
@@ -181,6 +180,13 @@ class Tap:
         return samples, lost
 
 
+def _numbered(s: Sample, seq: int) -> Sample:
+    """``dataclasses.replace`` in a tenth of its time: this runs for every sample of virtual time."""
+    return Sample(
+        s.stream, s.t_arrival, s.t_sample, s.data, s.sigma_t, s.t_device, s.seq_device, s.valid, s.spaced, seq
+    )
+
+
 class LocalStream:
     """A stream within one process (virtual time): the same writing end without shared memory."""
 
@@ -188,12 +194,13 @@ class LocalStream:
         self.spec = spec
         self.ring: list[Sample] = []
         self.written = 0
+        self._capacity = spec.capacity
 
     def write(self, sample: Sample) -> int:
         """Publish a sample; returns its sequence number."""
-        numbered = replace(sample, seq=self.written)
-        if len(self.ring) >= self.spec.capacity:
-            self.ring[self.written % self.spec.capacity] = numbered
+        numbered = _numbered(sample, self.written)
+        if len(self.ring) >= self._capacity:
+            self.ring[self.written % self._capacity] = numbered
         else:
             self.ring.append(numbered)
         self.written += 1

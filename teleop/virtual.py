@@ -85,6 +85,10 @@ class VirtualSession:
             options or LoopOptions(), driven_targets(self.agent, targets),
         )  # fmt: skip
         self._actuators = self._build_actuators()
+        plans = self.plans
+        self._worlds = [n for n in self.devices if plans[n].serves]
+        self._sensors = [n for n in self.devices if not plans[n].serves and not plans[n].moves]
+        self._robots = [n for n in self.devices if plans[n].moves]
         self.recording = self._build_recording(record, task) if record is not None else None
 
     # --- building ------------------------------------------------------------------------------------------------
@@ -147,11 +151,11 @@ class VirtualSession:
     def step(self) -> Status:
         """One control period."""
         now = self.clock.advance(self.period_ns)
-        self._read_devices(lambda p: p.serves)
+        self._read_devices(self._worlds)
         if self._hand is not None:
             for name, values in self._hand(now, self.readers).items():
                 self._emulators[name].set_values(values)
-        self._read_devices(lambda p: not p.serves and not p.moves)
+        self._read_devices(self._sensors)
         for hook in self._hooks:
             hook(now, self.readers, self.write)
         self.write(operator_sample(self.enable, self.control.resets, now))
@@ -159,15 +163,16 @@ class VirtualSession:
         for name, actuator in self._actuators.items():
             if self._ensure_open(name):
                 self._guarded(name, lambda a=actuator: a.command(self.control.estop))  # type: ignore[misc]
-        self._read_devices(lambda p: p.moves)
+        self._read_devices(self._robots)
         if self.recording is not None:
             self.recording.step(now)
             self.write(self.recording.state(now).to_sample(now))
         return status
 
-    def _read_devices(self, wanted: Callable[[Any], bool]) -> None:
-        for name, device in self.devices.items():
-            if wanted(self.plans[name]) and self._ensure_open(name):
+    def _read_devices(self, names: Sequence[str]) -> None:
+        for name in names:
+            if self._ensure_open(name):
+                device = self.devices[name]
                 self._guarded(name, lambda d=device: [self.write(s) for s in d.read(0.0)])  # type: ignore[misc]
 
     def _ensure_open(self, name: str) -> bool:

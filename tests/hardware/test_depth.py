@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+
 from telerig.hardware.depth import decode_depth, encode_depth, max_bytes
 from telerig.hardware.errors import DataError
 
