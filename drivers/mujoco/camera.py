@@ -6,19 +6,54 @@ made up for in a burst, because the present is what a camera shows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from telerig.drivers.frame_clock import FrameClock
 from telerig.drivers.loss_report import LossReport
-from telerig.drivers.mujoco.frames import Frame, Frames, View
+from telerig.drivers.mujoco.frames import Frames, View
 from telerig.drivers.rgbd import color_stream, depth_stream
 from telerig.hardware.depth import encode_depth
 from telerig.hardware.errors import ConfigError, DeviceLost
 from telerig.hardware.protocols import DeviceContext
 from telerig.hardware.samples import Sample
 from telerig.hardware.specs import StreamSpec
+
+
+class _Picture:
+    """``jpeg`` and ``depth`` of one state, made when first asked for."""
+
+    def __init__(self, frames: Frames, state: Sample, encode: Callable[[Any], bytes]) -> None:
+        self._frames, self._state, self._encode = frames, state, encode
+        self._done: dict[str, bytes] = {}
+
+    def blob(self, field: str) -> bytes:
+        """One of them."""
+        if not self._done:
+            frame = self._frames.render(self._state)
+            self._done["jpeg"] = self._encode(frame.rgb)
+            if frame.depth is not None:
+                self._done["depth"] = encode_depth(frame.depth)
+        return self._done[field]
+
+
+class _Deferred(Mapping[str, bytes]):
+    """A sample's data whose one field is made when somebody looks."""
+
+    def __init__(self, field: str, picture: _Picture) -> None:
+        self._field, self._picture = field, picture
+
+    def __getitem__(self, field: str) -> bytes:
+        if field != self._field:
+            raise KeyError(field)
+        return self._picture.blob(field)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((self._field,))
+
+    def __len__(self) -> int:
+        return 1
 
 
 class MujocoCamera:
@@ -110,21 +145,26 @@ class MujocoCamera:
         number = self._clock.wait(timeout_s)
         if number is None:
             return []
-        frame = self._frames.next()
-        self.frames += frame is not None
+        state = self._frames.next_state()
+        self.frames += state is not None
         missing = self.frames_due - self.frames
         self._losses.update("device.frames_skipped", missing, "frames not rendered: the computer was late")
-        return [] if frame is None else self._samples(frame, number)
+        return [] if state is None else self._samples(self._frames, state, number)
 
-    def _samples(self, frame: Frame, number: int) -> list[Sample]:
-        name, state = self.context.name, frame.state
-        blobs = [("color", "jpeg", self._encode(frame.rgb, self.config.quality, "RGB", "420", fastdct=True))]
-        if frame.depth is not None:
-            blobs.append(("depth", "depth", encode_depth(frame.depth)))
-        now = self.context.clock.now()
+    def _samples(self, frames: Frames, state: Sample, number: int) -> list[Sample]:
+        """Colour and depth of a state.  In virtual time they are drawn when somebody looks: a picture is a pure function
+        of the state, a policy looks at one in eight, and nobody could tell the difference but by the time it takes."""
+        picture = _Picture(
+            frames, state, lambda rgb: self._encode(rgb, self.config.quality, "RGB", "420", fastdct=True)
+        )
+        fields = (("color", "jpeg"), ("depth", "depth")) if self.config.depth else (("color", "jpeg"),)
+        blobs: list[tuple[str, Mapping[str, bytes]]] = [(stream, _Deferred(f, picture)) for stream, f in fields]
+        if not self.context.clock.virtual:
+            blobs = [(stream, dict(data)) for stream, data in blobs]
+        name, now = self.context.name, self.context.clock.now()
         return [
-            Sample(f"{name}/{stream}", now, state.t_sample, {field: blob}, state.sigma_t, state.t_device, number)
-            for stream, field, blob in blobs
+            Sample(f"{name}/{stream}", now, state.t_sample, data, state.sigma_t, state.t_device, number)
+            for stream, data in blobs
         ]
 
     def close(self) -> None:

@@ -64,10 +64,19 @@ class Frames:
 
     def next(self) -> Frame | None:
         """A frame of the newest state; None when there is none, or it was shown already (the world stands still)."""
+        state = self.next_state()
+        return None if state is None else self.render(state)
+
+    def next_state(self) -> Sample | None:
+        """The newest state, if no frame showed it yet."""
         state = self._states.latest()
         if state is None or state.t_sample == self._shown:
             return None
         self._shown = state.t_sample
+        return state
+
+    def render(self, state: Sample) -> Frame:
+        """What the camera sees of a state: a pure function of it."""
         mocap = state.array("mocap") if "mocap" in state.data else None
         rgb, depth = self._renderer.render(state.array("qpos"), mocap, self._depth)
         return Frame(state, rgb, depth)
