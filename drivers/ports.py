@@ -17,8 +17,8 @@ import serial
 from telerig.hardware.errors import DeviceLost, DeviceOpenError
 from telerig.hardware.protocols import Clock, Emulator
 
-# What pyserial and the kernel raise when a port goes away: three families, all meaning "unplugged".
 WRITE_TIMEOUT_S = 0.2
+# What pyserial and the kernel raise when a port goes away: three families, all meaning "unplugged".
 GONE = (serial.SerialException, OSError, termios.error)
 
 
