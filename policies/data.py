@@ -65,13 +65,16 @@ class TrainingData:
     held_out: tuple[str, ...]
 
     def batch(self, rows: Tensor, future_s: Sequence[float]) -> Batch:
-        """The samples that start at these rows; steps after an episode's end repeat its last row and are not valid."""
+        """The samples that start at these rows.
+
+        Steps after an episode's end repeat its last row, which means: stay there (as in Chi et al. 2023, arXiv:2303.04137).
+        """
         steps = rows[:, None] + torch.arange(self.spec.horizon) * self.spec.stride  # (B, H)
         later = rows[:, None] + torch.tensor([round(s * self.spec.rate_hz) for s in future_s], dtype=torch.long)
         last = self.last[rows][:, None]
         at = steps.clamp(max=last)
         return Batch(
-            self.images[rows], self.state[rows], self.action[at], (steps <= last) & self.engaged[at],
+            self.images[rows], self.state[rows], self.action[at], self.engaged[at],
             self.state[later.clamp(max=last)],
         )  # fmt: skip
 

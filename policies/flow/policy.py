@@ -28,7 +28,7 @@ class Batch:
 
     :param images: ``(B, C, h, w, 3)`` uint8.
     :param state: ``(B, n)`` measured joints, rad.
-    :param actions: ``(B, H, n)`` joint targets sent, rad; ``valid`` ``(B, H)`` is False after the episode's end.
+    :param actions: ``(B, H, n)`` joint targets sent, rad; ``valid`` ``(B, H)``: somebody sent that one on purpose.
     :param future: ``(B, F, n)`` measured joints later on, rad.
     """
 

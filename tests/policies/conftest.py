@@ -35,7 +35,8 @@ class FakeEpisode:
     action: np.ndarray
     pictures: dict[str, list[bytes]] = field(default_factory=dict)
     outcome: str | None = "success"
-    waiting: int = 0
+    waiting: int = 0  # rows at the start and, `held`, at the end, in which only the guard moves
+    held: int = 0
 
     @property
     def rows(self):
@@ -43,7 +44,8 @@ class FakeEpisode:
 
     @property
     def engaged(self):
-        return np.arange(len(self.state)) >= self.waiting
+        rows = np.arange(len(self.state))
+        return (rows >= self.waiting) & (rows < len(rows) - self.held)
 
     def jpeg(self, camera, row):
         return self.pictures[camera][row]

@@ -90,22 +90,25 @@ def test_failures_are_not_imitated_and_episodes_are_split_whole(fakes):
         load_data([episodes[3]], fakes.small_spec(), seed=1, validation=0)
 
 
-def test_chunks_stop_at_the_end_of_their_episode(fakes):
+def test_chunks_stay_where_their_episode_ends(fakes):
     data, _ = fakes.fake_data(count=2, rows=6)
     batch = data.batch(torch.tensor([0, 4]), (0.1, 10.0))
-    np.testing.assert_array_equal(batch.valid, [[True] * 4, [True, True, False, False]])
+    assert batch.valid.all()
     torch.testing.assert_close(batch.actions[0], data.action[0:4])
     torch.testing.assert_close(batch.actions[1], data.action[[4, 5, 5, 5]])
     torch.testing.assert_close(batch.future[0], data.state[[3, 5]])
 
 
-def test_steps_after_the_end_do_not_count(fakes):
-    run = _trainer(fakes, policy="regress")
-    batch = run.data.batch(torch.tensor([9, 10]), run.config.options.future_s)
+def test_steps_that_nobody_sent_do_not_count(fakes):
+    episodes = fakes.fake_episodes(count=1, rows=8)
+    episodes[0].held = 3
+    data = load_data(episodes, fakes.small_spec(), seed=0, validation=0)
+    batch = data.batch(torch.tensor([0, 3]), ())
+    np.testing.assert_array_equal(batch.valid, [[True] * 4, [True, True, False, False]])
+    run = _trainer(fakes, policy="regress", options=replace(fakes.SMALL, future_weight=0.0))
     spoilt = replace(batch, actions=torch.where(batch.valid[..., None], batch.actions, 99.0))
     losses = [run.policy.loss(b, torch.Generator().manual_seed(0))[1]["chunk"] for b in (batch, spoilt)]
     assert losses[0] == losses[1]
-    assert not batch.valid.all()
 
 
 def test_rows_without_picture_or_joints_start_no_sample(fakes):
