@@ -30,6 +30,7 @@ class LiveOptions:
     :param record: the session folder to make, or None.
     :param unattended: enable without a person; for simulated robots only.
     :param extra: further processes (a virtual operator, a policy's inference), and the streams they write.
+    :param needs: those of them without which nothing may move: the loop holds when one gives no sign of life.
     """
 
     agent: Mapping[str, Any] = field(default_factory=lambda: dict(COCKPIT))
@@ -41,6 +42,7 @@ class LiveOptions:
     unattended: bool = False
     extra: tuple[ProcessSpec, ...] = ()
     extra_streams: tuple[Any, ...] = ()
+    needs: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -77,6 +79,7 @@ def build(rig: Rig, folder: Path, options: LiveOptions) -> Session:
     pedals = next((f"{n}/pedals" for n, p in plans.items() if any(s.name == f"{n}/pedals" for s in p.streams)), "")
     loop: dict[str, Any] = {"rig": told, "agent": dict(options.agent), "rate_hz": rate}
     loop["options"] = {"dry_run": options.dry_run, "speed": options.speed, "home": options.home, "stale_s": stale}
+    loop["needs"] = list(options.needs)
     loop["operator"] = {"pedals": pedals, "unattended": options.unattended}
     processes.append(
         ProcessSpec("loop", "telerig.teleop.loop_process:run", loop, fifo=realtime.LOOP, restart=False, order=6)

@@ -64,7 +64,8 @@ def _missing(child: Child, core: LoopCore) -> str | None:
         return "the command line gives no sign of life"
     if "recorder" in child.beats and not child.alive("recorder", ALIVE_S) and core.recording:
         return "the recorder gives no sign of life"
-    return None
+    silent = (name for name in child.settings.get("needs", ()) if not child.alive(name, ALIVE_S))
+    return next((f"{name} gives no sign of life" for name in silent), None)
 
 
 def run(child: Child) -> None:

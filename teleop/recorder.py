@@ -6,7 +6,6 @@ moves and whose queues are the streams' own rings: bounded, their losses counted
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,15 +17,14 @@ from telerig.hardware.embodiment import embodiment_tables
 from telerig.hardware.events import Event
 from telerig.hardware.samples import Sample
 from telerig.hardware.specs import StreamSpec
-from telerig.teleop import realtime
 from telerig.teleop.child import Child
 from telerig.teleop.episodes import EpisodeCommand, RecorderState
+from telerig.teleop.pulse import Pulse
 from telerig.teleop.rig import Rig
 from telerig.teleop.stream import Tap
 
 CLOCK_PAIR_NS = 10_000_000_000
 CYCLE_NS = 20_000_000
-STUCK_NS = 800_000_000
 COMMANDS = ("loop/episode", "session/episode")
 
 
@@ -102,27 +100,6 @@ def _size(sample: Sample) -> int:
     return sum(len(v) if isinstance(v, bytes) else v.nbytes for v in sample.data.values())
 
 
-class _Pulse(threading.Thread):
-    """Beats for a recorder that gives way to everything: while it gets on at all, 30 times a second, at a bus's priority.
-
-    The loop holds the robot when a recording stands still (a person who thinks it is recorded must not go on); it must
-    not hold because a picture was written between two beats.
-    """
-
-    def __init__(self, child: Child) -> None:
-        super().__init__(name="pulse", daemon=True)
-        self._child, self.progress = child, child.clock.now()
-
-    def run(self) -> None:
-        """Until the process ends."""
-        realtime.fifo(realtime.BUS)
-        while True:
-            now = self._child.clock.now()
-            if now - self.progress < STUCK_NS:
-                self._child.beat()
-            self._child.clock.sleep_until(now + 30_000_000)
-
-
 def run(child: Child) -> None:
     """Record until the session ends."""
     from telerig.teleop.plan import rig_from_told
@@ -139,11 +116,11 @@ def run(child: Child) -> None:
         core, {n: r.tap() for n, r in readers.items()}, [child.reader(c).tap() for c in COMMANDS], settings["task"]
     )
     state, next_pair, ended = child.writer("recorder/state"), 0, 0
-    pulse = _Pulse(child)
+    pulse = Pulse(child)
     pulse.start()
     while ended < 2:
         now = child.clock.now()
-        pulse.progress = now
+        pulse.on(now)
         if now >= next_pair:
             core.clock_pair(*clock_pair(), now)
             next_pair = now + CLOCK_PAIR_NS

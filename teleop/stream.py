@@ -24,7 +24,7 @@ from telerig.teleop import futex
 _WRITTEN, _FUTEX = 8, 16  # offsets in the header page: magic u64, written u64, futex u32
 _MAGIC = 0x54454C4552494731  # "TELERIG1"
 _PAGE = 4096
-_U64, _U32 = struct.Struct("<Q"), struct.Struct("<I")
+_U32 = struct.Struct("<I")
 _CHECK_CRC = platform.machine() != "x86_64"
 
 
@@ -42,19 +42,27 @@ class StreamMemory:
             raise ConfigError(f"stream {spec.name}: its memory has another layout (versions differ between processes?)")
         self._map = mmap.mmap(self.fd, size)
         self.buffer = memoryview(self._map)
+        # one 64 bit store a word: struct.pack_into clears the bytes first, and a reader on another core sees the zero
+        self.words, self._halves = self.buffer.cast("Q"), self.buffer.cast("I")
         if fd is None:
-            _U64.pack_into(self.buffer, 0, _MAGIC)
+            self.words[0] = _MAGIC
         self.futex_address = ctypes.addressof(ctypes.c_char.from_buffer(self._map)) + _FUTEX
 
     @property
     def written(self) -> int:
         """Samples written since the stream was made."""
-        return int(_U64.unpack_from(self.buffer, _WRITTEN)[0])
+        return self.words[_WRITTEN >> 3]
+
+    def publish(self, written: int) -> None:
+        """Say that so many samples are written, and wake who waits."""
+        self.words[_WRITTEN >> 3] = written
+        self._halves[_FUTEX >> 2] = (self.wakeups + 1) & 0xFFFFFFFF
+        futex.wake(self.futex_address)
 
     @property
     def wakeups(self) -> int:
         """The futex word."""
-        return int(_U32.unpack_from(self.buffer, _FUTEX)[0])
+        return self._halves[_FUTEX >> 2]
 
     def slot(self, seq: int) -> int:
         """Where sample number ``seq`` lies."""
@@ -76,18 +84,15 @@ class StreamWriter:
     def write(self, sample: Sample) -> int:
         """Publish a sample; returns its sequence number.  Wakes waiting readers."""
         memory, seq = self._memory, self._next
-        buffer, at = memory.buffer, memory.slot(seq)
+        buffer, words, at = memory.buffer, memory.words, memory.slot(seq)
         after = at + memory.slot_size - 8
-        _U64.pack_into(buffer, at, 0)
+        words[at >> 3] = 0
         memory.layout.pack_into(buffer, at + 8, sample, seq)
         if _CHECK_CRC:
             _U32.pack_into(buffer, after - 4, memory.crc(at))
-        _U64.pack_into(buffer, after, seq + 1)
-        _U64.pack_into(buffer, at, seq + 1)
+        words[after >> 3] = words[at >> 3] = seq + 1
         self._next = seq + 1
-        _U64.pack_into(buffer, _WRITTEN, seq + 1)
-        _U32.pack_into(buffer, _FUTEX, (memory.wakeups + 1) & 0xFFFFFFFF)
-        futex.wake(memory.futex_address)
+        memory.publish(seq + 1)
         return seq
 
 
@@ -113,14 +118,14 @@ class SharedReader:
         if self._cached is not None and self._cached.seq == seq:
             return self._cached
         memory = self._memory
-        buffer, at = memory.buffer, memory.slot(seq)
+        buffer, words, at = memory.buffer, memory.words, memory.slot(seq)
         after = at + memory.slot_size - 8
-        if _U64.unpack_from(buffer, at)[0] != seq + 1:
+        if words[at >> 3] != seq + 1:
             return None
         sample = memory.layout.unpack_from(buffer, at + 8)
         crc_ok = not _CHECK_CRC or _U32.unpack_from(buffer, after - 4)[0] == memory.crc(at)
         # marks last: had the writer begun to overwrite the slot meanwhile, the first one would have changed
-        if not crc_ok or _U64.unpack_from(buffer, after)[0] != seq + 1 or _U64.unpack_from(buffer, at)[0] != seq + 1:
+        if not crc_ok or words[after >> 3] != seq + 1 or words[at >> 3] != seq + 1:
             return None
         return sample
 

@@ -181,3 +181,25 @@ def test_a_waiting_reader_in_another_process_is_woken():
     assert child.stdout.readline() == "True 42.0\n"
     assert child.wait(10) == 0
     child.stdout.close()
+
+
+def test_a_reader_never_sees_the_count_go_back() -> None:
+    memory = StreamMemory(StreamSpec("s/s", (ArraySpec("x", (4,)),), 100.0))
+    writer, reader = StreamWriter(memory), SharedReader(memory)
+    writer.write(Sample("s/s", 0, 0, {"x": np.zeros(4)}))
+    code = (
+        "import sys; from telerig.hardware.specs import *; from telerig.hardware.samples import Sample; import numpy as np\n"
+        "from telerig.teleop.stream import *\n"
+        "w = StreamWriter(StreamMemory(StreamSpec('s/s', (ArraySpec('x', (4,)),), 100.0), int(sys.argv[1])))\n"
+        "for k in range(150_000): w._memory.publish(2 + k)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(memory.fd)], pass_fds=[memory.fd]) as child:
+        last = looks = 0
+        while child.poll() is None:
+            for _ in range(1000):
+                last, before = memory.written, last
+                looks += 1
+                assert last >= before, "a robot would be held for a stream that is well"
+    assert child.returncode == 0
+    assert looks > 1000
+    assert reader.written == 150_001
