@@ -16,11 +16,12 @@ class Options:
 
     :param channels: feature maps of the three convolutions of a camera's encoder; the last is the number of keypoints.
     :param width, blocks: of the residual network that denoises a chunk.
-    :param relative: chunks are joint targets minus the measured joints at the observation; else absolute targets.
+    :param relative: chunks are joint targets minus the measured joints at the observation; else absolute targets.  Relative
+        ones integrate whatever the joints lag behind their targets (gravity's sag): the hand drifts.
     :param draws: noise draws for every encoded image, so that convolutions are paid once.
     :param sample_steps: Euler steps of sampling.
-    :param state_noise: noise on the measured joints in training, in half-widths of their normalisation; labels of
-        relative chunks follow it, so the policy learns to return to where the operator was.
+    :param state_noise: noise on the measured joints in training, in half-widths of their normalisation; labels do not
+        follow it, so the policy learns to return to where the operator was.
     :param state_dropout: probability that a training sample does not see its joints at all.
     :param shift: pixels by which training images are moved at random (Kostrikov et al. 2021, arXiv:2004.13649).
     :param future_s: the encoder also predicts where the joints will be so many seconds later; ``future_weight``
@@ -30,10 +31,10 @@ class Options:
     channels: tuple[int, int, int] = (8, 16, 32)
     width: int = 256
     blocks: int = 3
-    relative: bool = True
+    relative: bool = False
     draws: int = 4
     sample_steps: int = 8
-    state_noise: float = 0.02
+    state_noise: float = 0.05
     state_dropout: float = 0.0
     shift: int = 1
     future_s: tuple[float, ...] = (1.0, 2.0, 4.0)

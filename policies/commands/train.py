@@ -18,7 +18,9 @@ def train(
     learning_rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-3,
     horizon: Annotated[int, typer.Option(help="Steps in a chunk.")] = 16,
     stride: Annotated[int, typer.Option(help="Dataset rows between two steps of a chunk.")] = 1,
-    absolute: Annotated[bool, typer.Option("--absolute", help="Learn absolute joint targets, not relative.")] = False,
+    relative: Annotated[
+        bool, typer.Option("--relative/--absolute", help="Learn targets relative to the measured joints, or absolute.")
+    ] = False,
     set_: Annotated[list[str] | None, typer.Option("--set", help="A policy option, e.g. width=128.")] = None,
     validation: Annotated[float, typer.Option(help="Share of episodes held out for the validation loss.")] = 0.05,
     threads: Annotated[int, typer.Option(help="Processor threads.")] = 2,
@@ -30,7 +32,7 @@ def train(
     from telerig.policies.train import TrainConfig
     from telerig.policies.training_run import RunConfig
 
-    options = parse_options([*(set_ or []), *(["relative=false"] if absolute else [])])
+    options = parse_options([*(set_ or []), *(["relative=true"] if relative else [])])
     config = TrainConfig(policy, seed, max_steps, minutes, batch, learning_rate, validation=validation, options=options)
     run = RunConfig(dataset, out, resume, horizon, stride, threads=threads)
     run_with_display(run, config, json)
