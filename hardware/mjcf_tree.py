@@ -94,7 +94,10 @@ def read_tree(path: str | Path) -> Tree:
 
 
 def _collect(
-    default: ET.Element, name: str, inherited: Mapping[str, Mapping[str, str]], into: dict[str, Mapping[str, Mapping[str, str]]]
+    default: ET.Element,
+    name: str,
+    inherited: Mapping[str, Mapping[str, str]],
+    into: dict[str, Mapping[str, Mapping[str, str]]],
 ) -> None:
     """Default classes, each with what it inherits from the one around it."""
     own = {tag: dict(values) for tag, values in inherited.items()}
@@ -110,7 +113,11 @@ class _Reader:
     """Walks the bodies; see :func:`read_tree`."""
 
     def __init__(
-        self, path: str | Path, unit: float, classes: _Classes, materials: Mapping[str, tuple[float, float, float, float]]
+        self,
+        path: str | Path,
+        unit: float,
+        classes: _Classes,
+        materials: Mapping[str, tuple[float, float, float, float]],
     ) -> None:
         self._path, self._unit, self._classes, self._materials = path, unit, classes, materials
         self.bodies: list[Body] = []
@@ -120,7 +127,9 @@ class _Reader:
         """Add every body below ``parent``, whose number is ``number``."""
         for element in parent.findall("body"):
             kind = element.get("childclass", inherited)
-            joints = tuple(joint_of(j, self._unit, self._path) for j in element.findall("joint") if j.get("type") != "free")
+            joints = tuple(
+                joint_of(j, self._unit, self._path) for j in element.findall("joint") if j.get("type") != "free"
+            )
             shapes = tuple(s for g in element.findall("geom") if (s := self._shape(g, kind)) is not None)
             place = transform_of(element, self._unit, self._path)
             self.bodies.append(Body(element.get("name", f"body {len(self.bodies)}"), number, place, joints, shapes))
@@ -141,7 +150,11 @@ class _Reader:
         rgba = _rgba(geom.get("rgba", "")) if geom.get("rgba") else self._materials.get(geom.get("material", ""), GREY)
         if geom.get("fromto"):
             place, half = _between(np.array([float(v) for v in geom.get("fromto", "").split()]))
-            size = np.array([size[0], half, 0.0]) if kind in ("capsule", "cylinder") else np.array([size[0], size[1] or size[0], half])
+            size = (
+                np.array([size[0], half, 0.0])
+                if kind in ("capsule", "cylinder")
+                else np.array([size[0], size[1] or size[0], half])
+            )
             return Shape(kind, size, place, rgba)
         return Shape(kind, size, transform_of(geom, self._unit, self._path), rgba)
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from telerig.hardware.errors import ConfigError
 from telerig.policies.evaluate import Report, evaluate
-from telerig.policies.rollout import Outcome, RolloutSpec, rollout_spec
+from telerig.policies.rollout import REPLAY, Outcome, RolloutSpec, rollout_spec
 from telerig.teleop.bench.machine import machine
 from telerig.teleop.bench.report import progress, show
+from telerig.teleop.replay_run import virtual_rig
 from telerig.teleop.rig import Rig, load_rig
 
 
@@ -35,8 +36,10 @@ def _specs(request: EvalRequest, rig: Rig) -> list[RolloutSpec]:
     for device in (*request.freeze, *request.unplug):
         if device not in rig.devices:
             raise ConfigError(f"{rig.path}: has no device '{device}' (it has {', '.join(rig.devices)})")
-    if request.agent != "operator" and not (Path(request.agent) / "config.json").exists():
-        raise ConfigError(f"--agent {request.agent}: 'operator' or a checkpoint folder is right")
+    if request.agent.startswith(REPLAY):
+        virtual_rig(rig, Path(request.agent.removeprefix(REPLAY)))  # fits, or says why not
+    elif request.agent != "operator" and not (Path(request.agent) / "config.json").exists():
+        raise ConfigError(f"--agent {request.agent}: 'operator', a checkpoint folder or replay:RECORDING is right")
     if request.record is not None and request.record.exists():
         raise ConfigError(f"--record {request.record}: exists; choose a new folder")
     faults: dict[str, tuple[str, dict[str, float]]] = {d: ("freeze", {}) for d in request.freeze}

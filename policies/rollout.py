@@ -20,18 +20,21 @@ from telerig.teleop.episodes import EpisodeCommand
 from telerig.teleop.live import COCKPIT
 from telerig.teleop.operators import rig_hand
 from telerig.teleop.plan import rig_as_told, rig_from_told
+from telerig.teleop.replay_run import virtual_rig
 from telerig.teleop.rig import Rig
 from telerig.teleop.states import State
 from telerig.teleop.virtual import VirtualSession
 
 ENGAGE_LIMIT_S = 15.0
+REPLAY = "replay:"
 
 
 @dataclass(frozen=True)
 class RolloutSpec:
     """What to roll out; plain values, so that it can be handed to another process.
 
-    :param agent: ``operator`` (the virtual operator in the emulated cockpit), or a checkpoint folder, or ``module:factory``.
+    :param agent: ``operator`` (the virtual operator in the emulated cockpit), a checkpoint folder, ``replay:RECORDING`` (its
+        commands again, open loop), or ``module:factory``.
     :param faults: device → (fault, values): what its emulator is told to do from the start.
     :param unplug: devices that are unplugged from the moment of engagement on.
     """
@@ -74,6 +77,10 @@ def _session(spec: RolloutSpec) -> VirtualSession:
     common: dict[str, Any] = {"record": record, "task": rig.file.session.task}
     if spec.agent == "operator":
         return VirtualSession(rig, COCKPIT, rig_hand(rig, spec.seed).step, **common)
+    if spec.agent.startswith(REPLAY):
+        episode = Path(spec.agent.removeprefix(REPLAY))
+        told = {"factory": "telerig.teleop.replay:build", "episode": str(episode), **spec.told}
+        return VirtualSession(virtual_rig(rig, episode), told, unattended=True, **common)
     if ":" in spec.agent:
         return VirtualSession(rig, {"factory": spec.agent, **spec.told}, unattended=True, **common)
     checkpoint = Path(spec.agent)

@@ -56,6 +56,10 @@ class Child:
             self._memories[stream] = StreamMemory(StreamSpec.from_json(entry["spec"]), entry["fd"])
         return self._memories[stream]
 
+    def spec(self, stream: str) -> StreamSpec:
+        """A stream's layout.  :raises KeyError: the session has no such stream."""
+        return StreamSpec.from_json(self._entries[stream]["spec"])
+
     def reader(self, stream: str) -> SharedReader:
         """The reading end of a stream.  :raises KeyError: the session has no such stream."""
         return SharedReader(self._memory(stream))

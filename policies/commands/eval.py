@@ -10,7 +10,7 @@ import typer
 
 def evaluate(
     rig: Annotated[Path, typer.Argument(help="The rig file, with a simulated world.")],
-    agent: Annotated[str, typer.Option(help="operator, or a checkpoint folder.")] = "operator",
+    agent: Annotated[str, typer.Option(help="operator, a checkpoint folder, or replay:RECORDING.")] = "operator",
     episodes: Annotated[int, typer.Option("--episodes", "-n", help="How many rollouts.", min=1)] = 50,
     seed: Annotated[int, typer.Option(help="Seed of the first; the others follow.")] = 10_000,
     processes: Annotated[int, typer.Option(help="Processes; 0: one a core.", min=0)] = 0,

@@ -35,7 +35,8 @@ def age_ms(arrivals: NDArray[np.int64], at: NDArray[np.int64], t_start: int) -> 
     for k, (before, now) in enumerate(zip(np.concatenate([[0], last[:-1]]), last, strict=True)):
         if now > before:
             ages[k] = max(ages[k], gaps[before:now].max())
-    return ages / 1e6
+    out: Floats = ages / 1e6
+    return out
 
 
 def health(

@@ -123,7 +123,11 @@ def _measured(numeric: Mapping[str, StreamSpec], target: str, joints: Sequence[s
 
 
 def _target_plots(
-    target: str, joints: tuple[str, ...], measured: Line | None, specs: Mapping[str, StreamSpec], robot: Embodiment | None
+    target: str,
+    joints: tuple[str, ...],
+    measured: Line | None,
+    specs: Mapping[str, StreamSpec],
+    robot: Embodiment | None,
 ) -> list[Plot]:
     """One plot a joint group of the embodiment; what belongs to no group stays in one plot of its own."""
     lines = {k: Line(k, f"{target}/{k}", "data", tuple(range(len(joints)))) for k in ("sent", "intended")}
@@ -143,7 +147,11 @@ def _target_plots(
         chosen = [lines[k] for k in KINDS if k in lines]
         picked = tuple(Line(c.kind, c.stream, c.field, tuple(c.columns[i] for i in at)) for c in chosen)
         unit = specs[f"{target}/sent"].array("data").unit
-        path = f"curves/{name}" if target.split("/", 1)[0] in ("robot", name) else f"curves/{target.split('/', 1)[0]}_{name}"
+        path = (
+            f"curves/{name}"
+            if target.split("/", 1)[0] in ("robot", name)
+            else f"curves/{target.split('/', 1)[0]}_{name}"
+        )
         plots.append(Plot(path, plain(name).capitalize(), short_names(members, name), unit, picked))
     return plots
 
@@ -179,7 +187,9 @@ def _cameras(specs: Mapping[str, StreamSpec]) -> list[Camera]:
                 found.append(Camera(f"cameras/{device}/{what}", f"{plain(device)} camera", spec.name, blob.name))
             elif blob.media_type == DEPTH_MEDIA_TYPE:
                 step = float(blob.meta.get("unit_m") or 0.001)
-                found.append(Camera(f"cameras/{device}/{what}", f"{plain(device)} depth", spec.name, blob.name, 1 / step))
+                found.append(
+                    Camera(f"cameras/{device}/{what}", f"{plain(device)} depth", spec.name, blob.name, 1 / step)
+                )
     return sorted(found, key=lambda c: c.meter is not None)
 
 

@@ -68,7 +68,10 @@ def start_viewer(what: Sequence[str], web: bool = False, port: int | None = None
 def merge(parts: Sequence[Path], out: Path) -> None:
     """Several recordings into one file.  :raises TelerigError: rerun could not."""
     done = subprocess.run(
-        [viewer_program(), "rrd", "merge", *map(str, parts), "-o", str(out)], capture_output=True, text=True, check=False
+        [viewer_program(), "rrd", "merge", *map(str, parts), "-o", str(out)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode != 0:
         words = (done.stderr.strip().splitlines() or ["no reason given"])[-1]

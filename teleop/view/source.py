@@ -125,7 +125,7 @@ class LogSource:
             return []
         columns = self._of(STATE)
         codes = columns.fields["state"]
-        changes = np.flatnonzero(np.diff(codes, prepend=-1)) if len(codes) else []
+        changes = np.flatnonzero(np.diff(codes.astype(int), prepend=-1))
         return [(int(columns.t_sample[i]), State(int(codes[i])).name) for i in changes]
 
     def events(self, streams: tuple[str, ...]) -> Iterator[Event]:
@@ -204,4 +204,3 @@ class EpisodeSource:
     def close(self) -> None:
         """Let go of the file."""
         self._episode.close()
-

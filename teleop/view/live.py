@@ -1,0 +1,154 @@
+"""A running session, shown while it runs: the newest images, curves thinned to what a screen shows, events as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from telerig.hardware import events
+from telerig.hardware.embodiment import Embodiment, embodiment_names, load_embodiment
+from telerig.hardware.errors import ConfigError
+from telerig.hardware.protocols import Clock
+from telerig.hardware.samples import Sample
+from telerig.hardware.specs import StreamSpec
+from telerig.teleop.states import State
+from telerig.teleop.stream import SharedReader, Tap
+from telerig.teleop.view.blueprint import blueprint
+from telerig.teleop.view.layout import STATE, Layout, Line, Plot, plan_layout
+from telerig.teleop.view.paint import Painter
+from telerig.teleop.view.sdk import APPLICATION, load_rerun
+from telerig.teleop.view.source import About
+
+CYCLE_NS = 66_000_000  # 15 pictures a second
+HEALTH_NS = 500_000_000
+CURVE_HZ = 50.0
+
+
+def find_embodiment(specs: Mapping[str, StreamSpec]) -> Embodiment | None:
+    """The embodiment one of whose targets has exactly the joints of a stream of sent commands."""
+    wanted = {s.array("data").axes for n, s in specs.items() if n.endswith("/sent")}
+    for name in embodiment_names():
+        try:
+            robot = load_embodiment(name)
+        except ConfigError:
+            continue  # a broken plug-in is not this view's business
+        if any(robot.joints(groups) in wanted for groups in robot.targets.values()):
+            return robot
+    return None
+
+
+class LiveView:
+    """Logs a session's streams; call :meth:`step` about every :data:`CYCLE_NS`.
+
+    :param readers: the session's streams.  :param save: write a file rather than to the viewer on ``port``.
+    """
+
+    def __init__(
+        self, specs: Mapping[str, StreamSpec], readers: Mapping[str, SharedReader], clock: Clock, port: int | None, save: str = ""
+    ) -> None:  # fmt: skip
+        self._readers, self._clock = readers, clock
+        self.layout: Layout = plan_layout(specs, find_embodiment(specs))
+        self._start = clock.now()
+        self.rec: Any = load_rerun().RecordingStream(APPLICATION)
+        self._painter = Painter(self.rec, self.layout, self._start)
+        look = blueprint(self.layout, self._painter.robot, live=True)
+        if save:
+            self.rec.save(save, default_blueprint=look)
+        else:
+            self.rec.connect_grpc(f"rerun+http://127.0.0.1:{port}/proxy", default_blueprint=look)
+        self._painter.prepare(About("live", {"Robot": self._robot_name()}, self._start, self._start))
+        self._lines: dict[str, list[tuple[Plot, Line]]] = {}
+        for plot in self.layout.plots:
+            for line in plot.lines:
+                self._lines.setdefault(line.stream, []).append((plot, line))
+        self._taps: dict[str, Tap] = {n: readers[n].tap() for n in [*self._lines, *self.layout.events]}
+        if self.layout.states:
+            self._taps[STATE] = readers[STATE].tap()
+        self._shown: dict[str, int] = {}
+        self._state: State | None = None
+        self._counts = {n: readers[n].written for n, _ in self.layout.health}
+        self._told = self._start
+
+    def _robot_name(self) -> str:
+        return self.layout.embodiment.name if self.layout.embodiment else "unknown: not drawn"
+
+    def step(self) -> None:
+        """Log what is new."""
+        now = self._clock.now()
+        for stream, lines in self._lines.items():
+            self._curves(stream, lines)
+        for stream in self.layout.events:
+            for sample in self._taps[stream].read()[0]:
+                self._painter.event(events.from_sample(sample))
+        self._states()
+        self._images()
+        self._pose(now)
+        if now - self._told >= HEALTH_NS:
+            self._health(now)
+
+    def _curves(self, stream: str, lines: list[tuple[Plot, Line]]) -> None:
+        every = max(1, round(self._readers[stream].spec.rate_hz / CURVE_HZ))
+        samples = [s for s in self._taps[stream].read()[0] if s.seq % every == 0]
+        if not samples:
+            return
+        t = np.array([s.t_sample for s in samples], np.int64)
+        for plot, line in lines:
+            rows = np.array([s.array(line.field).reshape(-1)[list(line.columns)] for s in samples], float)
+            self._painter.curve(plot, line, t, rows)
+
+    def _states(self) -> None:
+        for sample in self._taps[STATE].read()[0] if STATE in self._taps else ():
+            state = State(int(sample.array("state")))
+            if state is not self._state:
+                self._state = state
+                self._painter.state(sample.t_sample, state.name)
+
+    def _images(self) -> None:
+        for camera in self.layout.cameras:
+            sample = self._new(camera.stream)
+            if sample is not None:
+                kind = next(b.media_type for b in self._readers[camera.stream].spec.blobs if b.name == camera.blob)
+                self._painter.image(camera, sample.t_sample, sample.blob(camera.blob), kind)
+
+    def _new(self, stream: str) -> Sample | None:
+        """The newest sample, once."""
+        sample = self._readers[stream].latest()
+        if sample is None or self._shown.get(stream) == sample.seq:
+            return None
+        self._shown[stream] = sample.seq
+        return sample
+
+    def _pose(self, now: int) -> None:
+        if self._painter.robot is None:
+            return
+        joints: dict[str, float] = {}
+        for pose in self.layout.poses:
+            sample = self._readers[pose.stream].latest()
+            if sample is not None:
+                joints |= dict(zip(pose.names, sample.array(pose.field).tolist(), strict=True))
+        if joints:
+            self._painter.at(now)
+            self._painter.robot.move(self.rec, joints)
+
+    def _health(self, now: int) -> None:
+        seconds = (now - self._told) / 1e9
+        self._told = now
+        rates, ages = [], []
+        for name, hz in self.layout.health:
+            reader = self._readers[name]
+            written, before = reader.written, self._counts[name]
+            self._counts[name] = written
+            rates.append(100.0 * (written - before) / (seconds * hz))
+            newest = reader.latest()
+            ages.append(float("nan") if newest is None else (now - newest.t_arrival) / 1e6)
+        if rates:
+            at = np.array([now], np.int64)
+            self._painter.vectors("health/rate", at, np.array([rates]))
+            self._painter.vectors("health/age", at, np.array([ages]))
+
+    def close(self) -> None:
+        """Hand over what is still on its way."""
+        self.rec.flush(timeout_sec=1.0)
+        self.rec.disconnect()
