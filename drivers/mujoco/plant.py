@@ -83,7 +83,6 @@ class Plant:
             self._set_mode(RobotMode.POSITION)
         if self.scene.task is not None:
             self.scene.task.place(d, seed, episode)
-        d.qacc_warmstart[:] = 0
         if robot:
             mj.mj_step(self.model, d, round(SETTLE_S / self.model.opt.timestep))
             d.time = 0.0

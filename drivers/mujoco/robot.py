@@ -235,10 +235,14 @@ class MujocoRobot:
         if self._due is not None and not self._in_phase and not self.context.clock.virtual:
             self._due += FRESH_NS - age
             self._in_phase = True
-        self._newest_t = max(self._newest_t + 1, (asked + arrived) // 2 - age)
+        # a state that seems older than one before it: that one came slowly, and this one's instant is as uncertain now
+        measured = (asked + arrived) // 2 - age
+        backwards = max(0, self._newest_t + 1 - measured)
+        self._newest_t = measured + backwards
+        sigma = max(1000, (arrived - asked) // 2, backwards)
         data = {"position": state.position, "velocity": state.velocity, "effort": state.effort}
         return Sample(
-            f"{self.context.name}/state", arrived, self._newest_t, data, max(1000, (arrived - asked) // 2),
+            f"{self.context.name}/state", arrived, self._newest_t, data, sigma,
             1000 * state.t_us, state.steps,
         )  # fmt: skip
 
