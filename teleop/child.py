@@ -86,7 +86,10 @@ class Child:
 
     def alive(self, process: str, within_s: float) -> bool:
         """Whether another process said within that time that it lives (or has not begun to yet)."""
-        last = self.control.last_beat(self.beats[process])
+        index = self.beats[process]
+        if self.control.is_gone(index):
+            return False
+        last = self.control.last_beat(index)
         return last == 0 or self.clock.now() - last < within_s * 1e9
 
     @property

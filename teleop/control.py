@@ -11,7 +11,16 @@ import os
 
 import numpy as np
 
-_BLOCK = np.dtype([("estop", "<u4"), ("stop", "<u4"), ("reset", "<u4"), ("pad", "<u4"), ("beats", "<i8", (64,))])
+_BLOCK = np.dtype(
+    [
+        ("estop", "<u4"),
+        ("stop", "<u4"),
+        ("reset", "<u4"),
+        ("pad", "<u4"),
+        ("beats", "<i8", (64,)),
+        ("gone", "<u4", (64,)),
+    ]
+)
 
 
 class ControlBlock:
@@ -59,3 +68,11 @@ class ControlBlock:
     def last_beat(self, index: int) -> int:
         """When process ``index`` last said so; 0 before the first time."""
         return int(self._block["beats"][index])
+
+    def note_gone(self, index: int, gone: bool) -> None:
+        """The parent saw that process ``index`` is dead or stopped (or runs again), which is quicker than missing its beats."""
+        self._block["gone"][index] = gone
+
+    def is_gone(self, index: int) -> bool:
+        """Whether the parent saw process ``index`` dead or stopped."""
+        return bool(self._block["gone"][index])

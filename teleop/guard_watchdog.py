@@ -1,7 +1,7 @@
 """The guard's watchdog half: in the actuator's worker, beside the bus, needing nobody.  Pure.
 
 The worker calls :meth:`Watchdog.step` every cycle with the newest command of each target and the e-stop word, and
-carries out what comes back.  When the newest accepted command has outlived its ttl the robot holds, 1 s later it
+carries out what comes back.  When the newest accepted command has outlived its ttl the robot holds, 0.9 s later it
 damps.  After that, positions are refused until the loop has sent a HOLD or a DAMP (for a base: the guard's own
 command), which it does in every state but the moving ones: a loop that was suspended and goes on cannot resume a
 motion.  An e-stop damps at once and stays until the word is cleared *and* a command issued after that arrives.
@@ -21,7 +21,7 @@ from telerig.hardware.commands import Command, Mode, Source, TargetSpec
 from telerig.hardware.events import Event, Level
 from telerig.teleop.refusals import RefusalLog, objection
 
-DAMP_AFTER_NS = 1_000_000_000
+DAMP_AFTER_NS = 900_000_000  # with the ttl: damped a second after the newest command
 _LIMP = (Mode.HOLD, Mode.DAMP)
 
 

@@ -17,7 +17,8 @@ from telerig.teleop.operator_input import OperatorInput
 from telerig.teleop.plan import plan_devices, rig_from_told
 from telerig.teleop.rig import Rig
 
-ALIVE_S = 0.17  # the session's parent and, while an episode runs, the recorder must have shown life this recently
+PARENT_S = 0.13  # the session's parent must have shown life this recently: four of its beats
+ALIVE_S = 0.5  # likewise the recorder of a running episode, and what the agent needs; the parent sees them die sooner
 AgentFactory = Callable[[Rig, tuple[TargetSpec, ...], dict[str, Any]], Agent]
 
 
@@ -60,7 +61,7 @@ def build_core(child: Child) -> LoopCore:
 def _missing(child: Child, core: LoopCore) -> str | None:
     if child.stopping:
         return "the session is ending"
-    if not child.alive("session", ALIVE_S):
+    if not child.alive("session", PARENT_S):
         return "the command line gives no sign of life"
     if "recorder" in child.beats and not child.alive("recorder", ALIVE_S) and core.recording:
         return "the recorder gives no sign of life"
@@ -82,7 +83,7 @@ def run(child: Child) -> None:
         started = child.clock.now()
         child.beat()
         if child.stopping and end is None:
-            end = due + 1_150_000_000  # hold for 1 s, then damp, seen by the actuator's watchdog
+            end = due + 1_150_000_000  # hold for 0.9 s, then damp, seen by the actuator's watchdog
         core.tick(started, due, overruns, _missing(child, core))
         ended = child.clock.now()
         ticks.write(tick_sample(due, started, ended, overruns))

@@ -125,6 +125,7 @@ class Session:
         os.write(fd, told)
         fds = [fd, self.control.fd, *(m.fd for m in self.memories.values())]
         self.control.beat(self.beats[running.spec.name], 0)
+        self.control.note_gone(self.beats[running.spec.name], False)
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "LP_NUM_THREADS": "1"}
         log = open(self.folder / f"{running.spec.name}.log", "ab")  # noqa: SIM115
         with log:
@@ -145,6 +146,8 @@ class Session:
                     self._start(running)
                 continue
             code = running.popen.poll()
+            index = self.beats[running.spec.name]
+            self.control.note_gone(index, code is not None or _is_stopped(running.popen.pid))
             if code is None and self._hangs(running, now):
                 self.say(Level.ERROR, "process.hangs", f"{running.spec.name} gave no sign of life for 1 s: killed")
                 running.popen.kill()
@@ -209,3 +212,11 @@ class Session:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether a child that has not been reaped is suspended (SIGSTOP)."""
+    try:
+        return os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return False

@@ -7,7 +7,7 @@ IDLE     holds where it is                              a press of *enable* (MAT
 HOMING   slews to its home pose, ≤ 0.3 rad/s         arrived (IDLE), a press of *enable* (MATCHING)
 MATCHING slews to the operator's pose, ≤ 0.3 rad/s   every joint within 0.15 rad for 0.3 s (ENGAGED)
 ENGAGED  follows the agent within its limits            released, stale, refused, silent, tripped, late (HOLD)
-HOLD     holds where it is                              1 s (DAMPED), a new press of *enable* (MATCHING)
+HOLD     holds where it is                              0.9 s (DAMPED), a new press of *enable* (MATCHING)
 DAMPED   limp, damped                                   a new press of *enable* (MATCHING)
 ESTOP    limp, damped, latched                          an explicit reset, *stop* closed, *enable* released (IDLE)
 ======== ============================================== ============================================================
@@ -31,7 +31,7 @@ from telerig.hardware.events import Event, Level
 
 MATCH_TOLERANCE_RAD = 0.15
 MATCH_TIME_NS = 300_000_000
-HOLD_TIME_NS = 1_000_000_000
+HOLD_TIME_NS = 900_000_000  # with the time in which a stop is noticed: damped a second after its cause
 LATE_NS = 100_000_000  # a loop that did not tick for a command's ttl has lost its robot to the watchdog
 
 
@@ -82,7 +82,7 @@ TEXT = {
     Reason.HOMED: "the robot is at home",
     Reason.PRESSED: "enable was pressed",
     Reason.HOME: "going home",
-    Reason.HELD: "held for 1 s",
+    Reason.HELD: "held for 0.9 s",
 }
 
 

@@ -78,14 +78,14 @@ def test_a_command_is_carried_out_once(worker: Worker) -> None:
     assert worker.codes() == []
 
 
-def test_silence_holds_after_the_ttl_and_damps_a_second_later_once_each(worker: Worker) -> None:
+def test_silence_holds_after_the_ttl_and_damps_a_second_after_the_command_once_each(worker: Worker) -> None:
     worker.send()
     sent = worker.now
     worker.log.clear()
     worker.cycle(3000)
     assert [(t - sent, a.mode, a.changed, a.command_seq) for t, a in worker.log] == [
         (102 * MS, Mode.HOLD, True, -1),
-        (1100 * MS, Mode.DAMP, True, -1),
+        (1000 * MS, Mode.DAMP, True, -1),
     ]
     assert worker.watchdog.tripped == ARM.name
     assert worker.codes() == ["guard.watchdog.hold", "guard.watchdog.damp"]

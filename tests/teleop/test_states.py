@@ -50,7 +50,7 @@ def test_the_whole_way_up_and_down(rig: Rig) -> None:
     assert rig.machine.status.previous is State.MATCHING
     assert rig.tick() is State.HOLD
     assert rig.machine.status.reason is Reason.RELEASED
-    assert rig.tick(199) is State.HOLD
+    assert rig.tick(179) is State.HOLD
     assert rig.tick() is State.DAMPED
     assert rig.tick(enable=True) is State.MATCHING
 
