@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from telerig.hardware.errors import ConfigError, DataError
+from telerig.hardware.errors import ConfigError
 from telerig.hardware.protocols import Observation, StreamReader
 from telerig.hardware.samples import Sample
 from telerig.policies.checkpoint import Checkpoint, load
 from telerig.policies.chunk import Chunk
 from telerig.policies.images import small_image
+from telerig.policies.measured import measured
 
 LOOK_BACK_NS = 500_000_000  # an input older than this against the others is as good as absent
 ABLATIONS = ("images",)
@@ -85,7 +86,7 @@ class PolicyRunner:
         found = [s for s in samples if s is not None]
         if len(found) != len(readers):
             return None
-        state = self._state(readers[0], found[0])
+        state = measured(self.spec, readers[0], found[0]).astype(np.float32)
         if not np.isfinite(state).all():
             return None
         images = self._images(found[1:])
@@ -103,19 +104,6 @@ class PolicyRunner:
         """:meth:`observe`, then :meth:`infer`."""
         inputs = self.observe(observation, now)
         return None if inputs is None else self.infer(inputs)
-
-    def _state(self, reader: StreamReader, sample: Sample) -> NDArray[np.float32]:
-        """Measured joints in the policy's order, found by name where the stream names them."""
-        values, axes = sample.array(self.spec.state_field), reader.spec.array(self.spec.state_field).axes
-        if axes and axes != self.spec.joints:
-            if missing := [j for j in self.spec.joints if j not in axes]:
-                raise DataError(
-                    f"{self.spec.state_stream} does not measure {', '.join(missing)}, which the policy needs"
-                )
-            values = values[[axes.index(j) for j in self.spec.joints]]
-        if values.shape != (self.spec.size,):
-            raise DataError(f"{self.spec.state_stream}: {len(values)} joints, the policy has {self.spec.size}")
-        return values.astype(np.float32)
 
     def _images(self, samples: list[Sample]) -> NDArray[np.uint8]:
         if self._blind:

@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 
 from telerig.hardware.commands import Mode, Source
 from telerig.hardware.protocols import Agent
-from telerig.policies.agent import PolicyAgent
+from telerig.hardware.samples import Sample
+from telerig.hardware.specs import ArraySpec, StreamSpec
+from telerig.policies.agent import PATIENCE_NS, PolicyAgent
 from telerig.policies.chunk import Chunk, chunk_stream
+from telerig.teleop.states import State
 
 MS = 1_000_000
 DT = 30 * MS
@@ -96,6 +99,43 @@ def test_a_new_chunk_takes_over_gradually(fakes):
     stream.samples.append(_chunk(2, 30 * MS, [1] * 4).to_sample(40 * MS))
     shares = [_value(agent.act(observation, t * MS)) for t in (40, 50, 60, 70, 80, 90)]
     assert shares == pytest.approx([0.0, 0.25, 0.5, 0.75, 1.0, 1.0])
+
+
+def _session(fakes, state):
+    spec = StreamSpec("session/state", (ArraySpec("state", (), "<u1"),), 200.0)
+    return fakes.FakeStream(spec, [Sample("session/state", 0, 0, {"state": np.array(state, np.uint8)})])
+
+
+def test_until_engaged_it_intends_where_the_robot_stands(fakes):
+    agent, stream, state = PolicyAgent(fakes.small_spec()), fakes.FakeStream(chunk_stream(3, 4)), fakes.state_stream()
+    observation = {"policy/chunk": stream, "robot/state": state, "session/state": _session(fakes, State.IDLE)}
+    state.samples.append(Sample("robot/state", 9 * MS, 8 * MS, {"position": np.full(3, 0.3)}))
+    stream.samples.append(_chunk(1, 8 * MS, [2] * 4).to_sample(9 * MS))
+    assert not agent.act(observation, 10 * MS)
+    agent.reset()
+    observation["session/state"] = _session(fakes, State.MATCHING)
+    assert _value(agent.act(observation, 15 * MS)) == 0.3
+    state.samples.append(Sample("robot/state", 19 * MS, 18 * MS, {"position": np.full(3, 0.2)}))
+    assert _value(agent.act(observation, 20 * MS)) == 0.3  # the pose is latched: it does not sag with the robot
+    observation["session/state"] = _session(fakes, State.ENGAGED)
+    (command,) = agent.act(observation, 25 * MS)  # the only chunk is from before
+    assert (command.data[0], command.t_inputs) == (0.3, (9 * MS, 9 * MS))
+    stream.samples.append(_chunk(2, 30 * MS, [1] * 4).to_sample(40 * MS))
+    assert _value(agent.act(observation, 45 * MS)) == 1.0
+    assert not agent.act(observation, 200 * MS)  # used up: silence, not the old pose
+    observation["session/state"] = _session(fakes, State.HOLD)
+    assert not agent.act(observation, 205 * MS)
+
+
+def test_it_does_not_wait_for_a_first_chunk_for_ever(fakes):
+    agent, state = PolicyAgent(fakes.small_spec()), fakes.state_stream()
+    observation = {"robot/state": state, "session/state": _session(fakes, State.MATCHING)}
+    state.samples.append(Sample("robot/state", 9 * MS, 8 * MS, {"position": np.full(3, 0.3)}))
+    agent.act(observation, 0)
+    observation["session/state"] = _session(fakes, State.ENGAGED)
+    assert agent.act(observation, 5 * MS)
+    assert agent.act(observation, 5 * MS + PATIENCE_NS)
+    assert not agent.act(observation, 6 * MS + PATIENCE_NS)
 
 
 @given(st.lists(st.floats(-3, 3), min_size=2, max_size=8), st.integers(0, 400 * MS))
