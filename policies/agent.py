@@ -62,6 +62,11 @@ class PolicyAgent:
         """What the policy looks at; not its chunks, whose absence ends its commands by itself."""
         return self.spec.streams
 
+    @property
+    def drives(self) -> tuple[str, ...]:
+        """The one target it commands; the others hold."""
+        return (self.spec.target,)
+
     def reset(self) -> None:
         """Forget the chunk being executed; those made from earlier observations will be ignored."""
         self._since: int | None = None
@@ -83,7 +88,7 @@ class PolicyAgent:
         if self._since is None:
             self._since, self._chunk, self._previous = now, None, None
         self._take(observation, now)
-        data = self._target(now) if self._engaged(observation) else self._start()
+        data = self._target(now)
         if data is not None and self._chunk is not None:
             return (self._command(data, self._chunk.t_obs, now),)
         if self._chunk is None and self._stand is not None and now - self._since <= PATIENCE_NS:
@@ -102,16 +107,6 @@ class PolicyAgent:
             return None
         pose = measured(self.spec, reader, sample).astype(np.float64)
         return _Stand(pose, (sample.t_arrival, sample.t_arrival)) if np.isfinite(pose).all() else None
-
-    def _engaged(self, observation: Observation) -> bool:
-        """Whether the robot follows; without a session's state (a test, another loop) it is taken to."""
-        reader = observation.get("session/state")
-        sample = reader.latest() if reader is not None else None
-        return sample is None or int(sample.array("state")) == State.ENGAGED
-
-    def _start(self) -> NDArray[np.float64] | None:
-        """Where the policy would begin: its chunk's first step.  While the robot is brought there it must not run ahead."""
-        return None if self._chunk is None else self._chunk.actions[0].copy()
 
     def _take(self, observation: Observation, now: int) -> None:
         """Adopt the newest chunk if it is new and was made from observations since the reset."""
