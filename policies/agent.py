@@ -17,7 +17,6 @@ from telerig.policies.chunk import Chunk
 from telerig.policies.measured import measured
 from telerig.policies.spec import CHUNK_STREAM, PolicySpec
 from telerig.teleop.states import State
-from telerig.teleop.states import State
 
 BLEND_NS = 100_000_000
 PATIENCE_NS = 1_000_000_000  # from engagement to the first chunk
