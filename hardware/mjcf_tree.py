@@ -8,8 +8,9 @@ planes and other kinds are counted in :attr:`Tree.left_out`.  A floating root st
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,7 @@ class Body:
     shapes: tuple[Shape, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Tree:
     """All bodies, parents first."""
 
@@ -60,7 +61,11 @@ class Tree:
     @property
     def joints(self) -> tuple[str, ...]:
         """Names of all joints."""
-        return tuple(j.joint for b in self.bodies for j in b.joints if j.joint is not None)
+        return tuple(j.joint or "" for b in self.bodies for j in b.joints)
+
+    @cached_property
+    def _joints(self) -> _Joints:
+        return _Joints([j for b in self.bodies for j in b.joints])
 
     def forward(self, q: Mapping[str, ArrayLike]) -> Array:
         """Every body's pose in the world for T joint vectors.
@@ -68,16 +73,41 @@ class Tree:
         :param q: joint → (T,) rad or m, or one number for all; a joint that is not named stands at 0.
         :returns: (bodies, T, 4, 4).
         """
-        lengths = {np.size(v) for v in q.values() if np.ndim(v)}
-        count = max(lengths, default=1)
+        count = max((np.size(v) for v in q.values() if np.ndim(v)), default=1)
+        values = np.zeros((len(self._joints.names), count))
+        for i, name in enumerate(self._joints.names):
+            if name in q:
+                values[i] = q[name]
+        motions = iter(self._joints.motions(values))
         out = np.empty((len(self.bodies), count, 4, 4))
         for i, body in enumerate(self.bodies):
-            frame = (np.eye(4) if body.parent < 0 else out[body.parent]) @ body.transform
-            for joint in body.joints:
-                value = np.broadcast_to(np.asarray(q.get(joint.joint or "", 0.0), float), (count,))
-                frame = frame @ joint.transform @ _motions(joint, value) @ np.linalg.inv(joint.transform)
+            frame = body.transform if body.parent < 0 else out[body.parent] @ body.transform
+            for _ in body.joints:
+                frame = frame @ next(motions)
             out[i] = frame
         return out
+
+
+class _Joints:
+    """All joints of a tree at once: a pose must not cost more than drawing it."""
+
+    def __init__(self, joints: Sequence[Element]) -> None:
+        self.names = tuple(j.joint or "" for j in joints)
+        self._axes = np.array([j.axis for j in joints]).reshape(-1, 3)
+        self._slides = np.array([j.slide for j in joints], bool)
+        self._k = np.cross(np.eye(3)[None], self._axes[:, None, :]) * ~self._slides[:, None, None]  # k @ v = axis x v
+        self._anchors = np.array([j.transform for j in joints]).reshape(-1, 4, 4)
+        self._back = np.linalg.inv(self._anchors)
+        self._anchored = bool((self._anchors != np.eye(4)).any())
+
+    def motions(self, values: Array) -> Array:
+        """(joints, T, 4, 4): each joint's transform at each value (joints, T), rad or m (Rodrigues)."""
+        sine, cosine = np.sin(values)[..., None, None], (1.0 - np.cos(values))[..., None, None]
+        out = np.zeros((*values.shape, 4, 4))
+        out[..., :3, :3] = np.eye(3) + sine * self._k[:, None] + cosine * (self._k @ self._k)[:, None]
+        out[..., :3, 3] = np.where(self._slides[:, None, None], self._axes[:, None] * values[..., None], 0.0)
+        out[..., 3, 3] = 1.0
+        return self._anchors[:, None] @ out @ self._back[:, None] if self._anchored else out
 
 
 def read_tree(path: str | Path) -> Tree:
@@ -175,15 +205,3 @@ def _between(ends: Array) -> tuple[Array, float]:
 def _rgba(text: str) -> tuple[float, float, float, float]:
     r, g, b, a = ([float(v) for v in text.split()] + [1.0] * 4)[:4]
     return r, g, b, a
-
-
-def _motions(joint: Element, values: Array) -> Array:
-    """(T, 4, 4): a joint's transform at each value (T,) rad or m (Rodrigues)."""
-    out = np.tile(np.eye(4), (len(values), 1, 1))
-    if joint.slide:
-        out[:, :3, 3] = values[:, None] * joint.axis
-        return out
-    x, y, z = joint.axis
-    k = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    out[:, :3, :3] += np.sin(values)[:, None, None] * k + (1 - np.cos(values))[:, None, None] * (k @ k)
-    return out

@@ -80,9 +80,9 @@ class Child:
         """Report an event that happens now."""
         self.emit(Event(self.clock.now(), level, self.name, code, text, data))
 
-    def beat(self) -> None:
-        """Say that this process lives."""
-        self.control.beat(self.beats[self.name], self.clock.now())
+    def beat(self, busy_s: float = 0.0) -> None:
+        """Say that this process lives, and may be busy for so long (opening a device) without saying it again."""
+        self.control.beat(self.beats[self.name], self.clock.now() + round(busy_s * 1e9))
 
     def alive(self, process: str, within_s: float) -> bool:
         """Whether another process said within that time that it lives (or has not begun to yet)."""

@@ -17,14 +17,18 @@ from contextlib import contextmanager
 
 LOOP, ACTUATOR, BUS, EMULATED = 20, 18, 15, 12
 SUPERVISOR = 5  # the command line: its sign of life lets the robot move, its work is slight
+_RESET = getattr(os, "SCHED_RESET_ON_FORK", 0)
 _PR_SET_PDEATHSIG, _PR_SET_NAME, _PR_SET_TIMERSLACK = 1, 15, 29
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def fifo(priority: int) -> bool:
-    """Ask for ``SCHED_FIFO`` at a priority; False where the system refuses (no ``rtprio`` limit, no CAP_SYS_NICE)."""
+    """Ask for ``SCHED_FIFO`` at a priority; False where the system refuses (no ``rtprio`` limit, no CAP_SYS_NICE).
+
+    For the calling thread alone: what it starts begins as an ordinary process.
+    """
     try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
+        os.sched_setscheduler(0, os.SCHED_FIFO | _RESET, os.sched_param(priority))
     except (OSError, AttributeError):
         return False
     return True
@@ -33,10 +37,7 @@ def fifo(priority: int) -> bool:
 @contextmanager
 def supervising() -> Iterator[None]:
     """The calling thread at :data:`SUPERVISOR` for a while, where granted; neither children nor new threads inherit it."""
-    flag = getattr(os, "SCHED_RESET_ON_FORK", 0)
-    try:
-        os.sched_setscheduler(0, os.SCHED_FIFO | flag, os.sched_param(SUPERVISOR))
-    except (OSError, AttributeError):
+    if not fifo(SUPERVISOR):
         yield
         return
     try:

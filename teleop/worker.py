@@ -17,6 +17,7 @@ from telerig.teleop.config_values import build_config
 from telerig.teleop.open_port import port_opener
 
 RETRY_NS = 200_000_000
+OPEN_LIMIT_S = 15.0  # an off-screen GL context on a busy machine, a USB camera that has to boot
 READ_TIMEOUT_S = 0.05
 
 
@@ -51,6 +52,7 @@ class Keeper:
             return False
         self._next_try = now + RETRY_NS
         try:
+            self._child.beat(OPEN_LIMIT_S)
             self._device.open()
         except DeviceIdentityError as error:  # the wrong thing is plugged in: trying again cannot help
             self._hopeless = True

@@ -76,3 +76,16 @@ class SineHand:
             return False
         self._since = self._since or now
         return (now - self._since) % PRESS_NS > RELEASE_NS
+
+
+class HeldHand(SineHand):
+    """Waves as :class:`SineHand` does, but its foot does what the command line's enable says: it never lets go by itself."""
+
+    def step(self, now: int, readers: Mapping[str, StreamReader]) -> Values:
+        """What every emulated sensor shows now."""
+        newest = readers["session/operator"].latest()
+        self._held = newest is not None and bool(newest.array("enable"))
+        return super().step(now, readers)
+
+    def _enable(self, now: int, state: State) -> bool:
+        return self._held

@@ -11,16 +11,22 @@ _ARM = {"driver": "exo_arm", "emulate": True}
 _ARMS = {"exo_left": "left_arm", "exo_right": "right_arm"}
 
 
-def bench_rig(renderer: bool = False, cameras: bool = True) -> tuple[Rig, dict[str, Any]]:
+def bench_rig(
+    renderer: bool = False, cameras: bool = True, motion_log: str = "", task: str = "pick_place"
+) -> tuple[Rig, dict[str, Any]]:
     """The full cockpit on a simulated robot, and the hand that wears it.
 
     :param renderer: add the two simulated cameras (320×240, one with depth) beside the synthetic ones.
     :param cameras: the two synthetic 640×480 cameras.
+    :param motion_log: where the simulator notes joint speed and mode, control period by control period; "" for nowhere.
+    :param task: what stands around the robot; "" for nothing that it could bump into.
     """
     devices: dict[str, Any] = {name: dict(_ARM) for name in _ARMS}
     devices |= {f"glove_{s}": {"driver": "hall_glove", "emulate": True, "side": s} for s in ("left", "right")}
     devices["pedals"] = {"driver": "pedal_box", "emulate": True}
-    devices["world"] = {"driver": "mujoco_world", "embodiment": "g1_like", "task": "pick_place", "record": False}
+    devices["world"] = {"driver": "mujoco_world", "embodiment": "g1_like", "task": task, "record": False}
+    if motion_log:
+        devices["world"]["log"] = motion_log
     devices["robot"] = {"driver": "mujoco_robot", "embodiment": "g1_like", "world": "world"}
     if cameras:
         devices |= {f"camera_{i}": {"driver": "synthetic_camera", "seed": i} for i in (1, 2)}
@@ -33,6 +39,25 @@ def bench_rig(renderer: bool = False, cameras: bool = True) -> tuple[Rig, dict[s
     config["gloves"] = ["glove_left", "glove_right"]
     hand = {"factory": "telerig.teleop.bench.hands:SineHand", "config": config}
     return parse_rig(raw, Path("bench.toml"), rig_text(raw)), hand
+
+
+def crash_rig(camera_journal: Path) -> tuple[Rig, dict[str, Any]]:
+    """The leader and follower arms, a glove and a camera: every kind of stream, no simulator; and the hand.
+
+    :param camera_journal: where the camera notes its frames.
+    """
+    camera = {"driver": "synthetic_camera", "width": 320, "height": 240, "journal": str(camera_journal)}
+    devices: dict[str, Any] = {
+        "leader": {"driver": "exo_arm", "emulate": True, "ids": [1, 2, 3, 4, 5, 6, 7]},
+        "robot": {"driver": "dynamixel_arm", "emulate": True},
+        "glove": {"driver": "hall_glove", "emulate": True, "side": "left"},
+        "camera": camera,
+    }
+    arms = [{"device": "leader", "target": "robot/joints", "groups": ["arm", "gripper"]}]
+    raw = {"name": "crash", "devices": devices, "cockpit": {"arms": arms}}
+    config = {"embodiment": "follower_arm", "arms": {"leader": ["arm", "gripper"]}, "keyboard": True}
+    hand = {"factory": "telerig.teleop.bench.hands:SineHand", "config": config}
+    return parse_rig(raw, Path("crash.toml"), rig_text(raw)), hand
 
 
 def full_cockpit() -> dict[str, Any]:

@@ -28,3 +28,42 @@ def loop(
     from telerig.teleop.bench.report import run_loop_bench
 
     run_loop_bench(seconds, keep, renderer, as_json)
+
+
+@bench.command("crash")
+def crash(
+    kills: Annotated[int, typer.Option(help="How many kills, one in five of them of a build.", min=2)] = 20,
+    seed: Annotated[int, typer.Option(help="Other seeds, other moments.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Kill -9 of recorder, session and build at bad moments: what was kept is whole, what was open lacks under a second.
+
+    The emulators' journals say what must be in the logs; the mcap package's own reader says what is.  Five logs are cut
+    at random bytes and repaired, too.
+    """
+    from telerig.teleop.bench.crash import run_crash_bench
+
+    run_crash_bench(kills, seed, as_json)
+
+
+@bench.command("deadman")
+def deadman(
+    moments: Annotated[
+        int, typer.Option(help="Random moments for each target and signal, and for each cause.", min=1)
+    ] = 20,
+    targets: Annotated[str, typer.Option(help="Processes to stop.")] = "loop,agent,recorder,cli",
+    signals: Annotated[str, typer.Option(help="How to stop them.")] = "STOP,KILL",
+    causes: Annotated[
+        str, typer.Option(help="What else stops the robot ('' for none).")
+    ] = "estop,released,exo_left,exo_right,glove_left,glove_right,pedals",
+    seed: Annotated[int, typer.Option(help="Other seeds, other moments.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Stop or kill any process, press e-stop, let go, unplug: the simulated arms must stand and then be damped.
+
+    While both arms wave, everything being recorded.  The simulator's own log is the judge: every joint under 0.05 rad/s
+    within 250 ms, damped within 1.1 s, and no process left 2 s after the command line was killed.
+    """
+    from telerig.teleop.bench.deadman import DeadmanBench, names, run_deadman_bench
+
+    run_deadman_bench(DeadmanBench(moments, names(targets), names(signals), names(causes), seed), as_json)

@@ -21,7 +21,8 @@ from telerig.teleop.view.paint import Painter
 from telerig.teleop.view.sdk import APPLICATION, load_rerun
 from telerig.teleop.view.source import About
 
-CYCLE_NS = 66_000_000  # 15 pictures a second
+CYCLE_NS = 80_000_000  # 12 pictures a second
+CURVES_NS = 250_000_000  # a column of samples costs as much as one
 HEALTH_NS = 500_000_000
 CURVE_HZ = 50.0
 
@@ -52,7 +53,7 @@ class LiveView:
         self.layout: Layout = plan_layout(specs, find_embodiment(specs))
         self._start = clock.now()
         self.rec: Any = load_rerun().RecordingStream(APPLICATION)
-        self._painter = Painter(self.rec, self.layout, self._start)
+        self._painter = Painter(self.rec, self.layout, self._start, compact=False)
         look = blueprint(self.layout, self._painter.robot, live=True)
         if save:
             self.rec.save(save, default_blueprint=look)
@@ -69,7 +70,7 @@ class LiveView:
         self._shown: dict[str, int] = {}
         self._state: State | None = None
         self._counts = {n: readers[n].written for n, _ in self.layout.health}
-        self._told = self._start
+        self._told = self._drawn = self._start
 
     def _robot_name(self) -> str:
         return self.layout.embodiment.name if self.layout.embodiment else "unknown: not drawn"
@@ -77,8 +78,10 @@ class LiveView:
     def step(self) -> None:
         """Log what is new."""
         now = self._clock.now()
-        for stream, lines in self._lines.items():
-            self._curves(stream, lines)
+        if now - self._drawn >= CURVES_NS:
+            self._drawn = now
+            for stream, lines in self._lines.items():
+                self._curves(stream, lines)
         for stream in self.layout.events:
             for sample in self._taps[stream].read()[0]:
                 self._painter.event(events.from_sample(sample))

@@ -42,9 +42,10 @@ def run(child: Child) -> None:
 
     readers = ChildReaders(child)
     specs = {name: child.spec(name) for name in child.streams}
-    child.beat()
-    viewer, port = _open(str(child.settings["save"]))
-    view: LiveView | None = LiveView(specs, readers, child.clock, port, str(child.settings["save"]))
+    save = str(child.settings["save"])
+    viewer, port = _open(save)
+    # the first sign of life comes when all is loaded: before that nobody expects one every second
+    view: LiveView | None = LiveView(specs, readers, child.clock, port, save)
     while not child.stopping:
         now = child.clock.now()
         child.beat()

@@ -15,6 +15,7 @@ from telerig.hardware.rotations import Array
 from telerig.teleop.view.sdk import load_rerun
 
 ROOT = "robot"
+STILL = 2e-4  # m, or rad: less than that nobody sees
 
 
 class RobotModel:
@@ -27,25 +28,22 @@ class RobotModel:
         if not embodiment.model_path.exists():
             raise ConfigError(f"{embodiment.model_path}: no such model; the robot cannot be drawn")
         self.tree: Tree = read_tree(embodiment.model_path)
-        known = set(self.tree.joints)
-        self._home = {j: v for g in embodiment.groups for j, v in zip(g.joints, g.home, strict=True) if j in known}
+        self.entities = tuple(f"{ROOT}/{b.name}" for b in self.tree.bodies)  # one a body
+        self._known = frozenset(self.tree.joints)
+        at_home = [(j, v) for g in embodiment.groups for j, v in zip(g.joints, g.home, strict=True)]
+        self._home = {j: v for j, v in at_home if j in self._known}
+        self._last: Array | None = None
         moved = set()
         for i, body in enumerate(self.tree.bodies):
             if body.joints or body.parent in moved:
                 moved.add(i)
         self._moving = sorted(moved)
 
-    @property
-    def entities(self) -> tuple[str, ...]:
-        """One entity path a body."""
-        return tuple(f"{ROOT}/{b.name}" for b in self.tree.bodies)
-
     def poses(self, joints: Mapping[str, NDArray[np.float64]]) -> Array:
         """(bodies, T, 4, 4) in the world; unmeasured joints (NaN, or not there at all) stand at home."""
-        known = set(self.tree.joints)
         q: dict[str, Any] = dict(self._home)
         for name, values in joints.items():
-            if name in known:
+            if name in self._known:
                 q[name] = np.where(np.isfinite(values), values, self._home.get(name, 0.0))
         return self.tree.forward(q)
 
@@ -68,10 +66,15 @@ class RobotModel:
                 rec.log(f"{entity}/{kind}", _shapes([s for s in body.shapes if s.kind == kind]), static=True)
 
     def move(self, rec: Any, joints: Mapping[str, float]) -> None:
-        """Log one pose, at the recording's present time."""
-        poses = self.poses({j: np.array([v]) for j, v in joints.items()})
+        """Log one pose, at the recording's present time: those bodies that have moved since the last."""
+        poses = self.poses({j: np.array([v]) for j, v in joints.items()})[:, 0]
         for i in self._moving:
-            rec.log(self.entities[i], transform(poses[i, 0]))
+            if self._last is None or np.abs(poses[i] - self._last[i]).max() > STILL:
+                rec.log(self.entities[i], transform(poses[i]))
+                if self._last is not None:
+                    self._last[i] = poses[i]
+        if self._last is None:
+            self._last = poses
 
     def move_along(self, rec: Any, times: Sequence[Any], joints: Mapping[str, NDArray[np.float64]]) -> None:
         """Log T poses at once; ``times``: the time columns."""
