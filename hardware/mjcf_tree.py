@@ -190,10 +190,10 @@ class _Reader:
 
 
 def _between(ends: Array) -> tuple[Array, float]:
-    """``fromto`` as a transform whose z axis runs from one end to the other, and half the length (m)."""
+    """``fromto`` as a transform with z from the second end to the first (as MuJoCo has it), and half the length, m."""
     start, end = ends[:3], ends[3:]
     length = float(np.linalg.norm(end - start))
-    z = (end - start) / length if length else np.array([0.0, 0.0, 1.0])
+    z = (start - end) / length if length else np.array([0.0, 0.0, 1.0])
     x = np.cross([0.0, 1.0, 0.0] if abs(z[1]) < 0.9 else [1.0, 0.0, 0.0], z)
     x /= np.linalg.norm(x)
     out = np.eye(4)

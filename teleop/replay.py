@@ -98,14 +98,13 @@ class ReplayAgent:
     requires: tuple[str, ...] = ()
 
     def __init__(self, tracks: Mapping[str, Track], length: int, speed: float = 1.0) -> None:
-        self._tracks, self._speed, self._length = dict(tracks), speed, length
+        self._tracks, self._length = dict(tracks), length
         self.drives = tuple(tracks)
         self._seq = 0
-        self.reset()
+        self.timeline = Timeline(length, speed)
 
     def reset(self) -> None:
-        """Begin at the beginning again."""
-        self.timeline = Timeline(self._length, self._speed)
+        """Nothing to forget: a stop is a pause, and the session's state alone says how far time went."""
 
     def act(self, observation: Observation, now: int) -> Sequence[Command]:
         """One command a target: the recording's at this instant of its time line."""
