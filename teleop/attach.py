@@ -69,6 +69,7 @@ class Attached:
         try:
             client.connect(str(path))
         except OSError as error:
+            client.close()
             raise ConfigError(f"{path}: no running session answers there ({error.strerror})")
         with client:
             size = int.from_bytes(client.recv(4, socket.MSG_WAITALL), "big")
