@@ -60,6 +60,7 @@ def run_policy(request: RunRequest) -> dict[str, Any]:
         speed=request.speed,
         unattended=request.unattended,
         extra=(inference,),
+        needs=(inference.name,),
         extra_streams=(chunk_stream(spec.size, spec.horizon),),
         facts={"checkpoint": str(request.checkpoint)},
     )
