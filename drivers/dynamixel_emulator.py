@@ -64,6 +64,7 @@ class DynamixelChain:
         self._endings: list[tuple[int, str, int]] = []
         self._spoil = {ident: _Spoil() for ident in self.servos}
         self._random = random.Random(seed)
+        self._said: dict[int, tuple[tuple[int, int, bytes] | None, bytes]] = {}
 
     # -- the Emulator protocol -----------------------------------------------------------------------------------
     def step(self, now: int, data: bytes) -> bytes:
@@ -257,7 +258,10 @@ class DynamixelChain:
         if spoil.status_error_left:
             spoil.status_error_left -= 1
             error, data = spoil.status_error, b""
-        self._send(self._spoiled(servo.id, wire.build_status(servo.id, error | servo.alert, data)), servo)
+        said = (servo.id, error | servo.alert, data)
+        if self._said.get(servo.id, (None, b""))[0] != said:  # asked 250 times a second, moved 100 times
+            self._said[servo.id] = (said, wire.build_status(*said))
+        self._send(self._spoiled(servo.id, self._said[servo.id][1]), servo)
 
     def _spoiled(self, ident: int, raw: bytes) -> bytes:
         spoil = self._spoil[ident]

@@ -136,18 +136,24 @@ class EmulationHost:
     def _turn(self, end: int) -> None:
         """Wait for bytes, for the next device to be due, or for ``end``; then serve what there is."""
         now = self._clock.now()
-        dues = [due for h in self._hosted.values() if (due := h.next_due(now)) is not None]
-        until = min([end, self._next_controls, *dues] if self._controls else [end, *dues])
+        dues = [(due, h) for h in self._hosted.values() if (due := h.next_due(now)) is not None]
+        until = min((due for due, _ in dues), default=end)
+        until = min(end, until)  # sensors move when something else wakes this up, a hundred times a second or more
         ports = {fd: h for h in self._hosted.values() if (fd := h.pipe.fd) is not None}
         asked = self._server.filenos() if self._server is not None else []
         ready, _, _ = select.select([*ports, *asked], [], [], max(0.0, (until - now) / 1e9))
         now = self._clock.now()
         self._move(now)
-        readable = set(ready)
-        for hosted in self._hosted.values():
-            hosted.serve(now, hosted.pipe.fd in readable)
-        if self._server is not None and not readable.isdisjoint(asked):
+        for fd in ready:
+            if fd in ports:
+                ports[fd].serve(now, True)
+        for due, hosted in dues:
+            if due <= now:
+                hosted.serve(now, False)
+        if self._server is not None and not set(ready).isdisjoint(asked):
             self._server.serve(ready)
+            for hosted in self._hosted.values():  # a fault that was just ordered begins now
+                hosted.serve(self._clock.now(), False)
         if now >= self._next_flush:
             self._next_flush = now + FLUSH_NS
             for hosted in self._hosted.values():

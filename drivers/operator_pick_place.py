@@ -25,6 +25,7 @@ Vector = NDArray[np.float64]
 DELAY_NS = 150_000_000
 BLUR_M = 0.003
 PRESS_NS = 120_000_000
+THINK_NS = 20_000_000
 RELEASE_NS = 300_000_000
 IDLE_STATES, MATCHING, ENGAGED = (0, 4, 5), 2, 3  # of session/state, see docs/safety.md
 PALM_YAW = 0.15  # rad, the palm's heading at the table
@@ -103,18 +104,23 @@ class PickPlaceOperator:
         self._done_episode = 0
         self._phase = "home"
         self._press_until = self._since = 0
-        self._last: int | None = None
+        self._next = 0
+        self._from: Vector = self._arm.q
 
     def step(self, now: int, readers: Mapping[str, StreamReader]) -> Mapping[str, Mapping[str, Sequence[float]]]:
         """What every emulated sensor shows now."""
-        dt = 0.0 if self._last is None else min(0.05, (now - self._last) / 1e9)
-        self._last = now
         self._eyes.look(readers[f"{self._world}/truth"].latest(), now)
         shown = readers["session/state"].latest()
         state = 0 if shown is None else int(shown.array("state"))
-        if state == ENGAGED and dt > 0.0:
-            self._act(now, dt)
-        return self._values(self._enable(now, state), now < self._press_until)
+        if state != ENGAGED:
+            self._next = now
+        elif now >= self._next:  # thinks fifty times a second; in between the arm moves on evenly
+            self._next = max(self._next, now - THINK_NS) + THINK_NS
+            self._from = self._arm.q
+            self._act(now, THINK_NS / 1e9)
+        share = min(1.0, max(0.0, 1.0 - (self._next - now) / THINK_NS))
+        pose = self._from + share * (self._arm.q - self._from)
+        return self._values(pose, self._enable(now, state), now < self._press_until)
 
     def _act(self, now: int, dt: float) -> None:
         """The task's phases; time stands still for the operator while the robot does not follow."""
@@ -170,10 +176,10 @@ class PickPlaceOperator:
         self._since = self._since or now
         return (now - self._since) % (5 * RELEASE_NS) > RELEASE_NS
 
-    def _values(self, enable: bool, press: bool) -> dict[str, dict[str, Sequence[float]]]:
+    def _values(self, pose: Vector, enable: bool, press: bool) -> dict[str, dict[str, Sequence[float]]]:
         right = _OPEN + self._arm.grip * (_CLOSED - _OPEN)
         values: dict[str, dict[str, Sequence[float]]] = {
-            self._right: {"angle": self._arm.q.tolist()},
+            self._right: {"angle": pose.tolist()},
             self._left: {"angle": self._left_home},
             self._gloves[0]: {"flexion": _OPEN.tolist()},
             self._gloves[1]: {"flexion": right.tolist()},

@@ -18,7 +18,6 @@ from telerig.hardware.errors import CommandRefused, DeviceLost
 from telerig.hardware.events import Event, Level
 from telerig.hardware.protocols import Actuator, Clock, StreamReader
 from telerig.hardware.samples import Sample
-from telerig.teleop import realtime
 from telerig.teleop.child import Child
 from telerig.teleop.guard_watchdog import Action, Watchdog
 from telerig.teleop.stream import SharedReader
@@ -108,9 +107,10 @@ def run(child: Child) -> None:
 
     readers = {t.name: child.reader(f"{t.name}/sent") for t in device.targets}
     loop = ActuatorLoop(device, readers, write, lambda e: child.emit(replace(e, source=child.name)), child.clock)
-    wake: SharedReader = readers[device.targets[0].name]
-    realtime.quiet_interpreter()
-    timeout_s = 0.5 / float(child.settings["rate_hz"])
+    # the loop writes one command a target; the last one's arrival means that all are there
+    wake: SharedReader = readers[device.targets[-1].name]
+    child.go_realtime()
+    timeout_s = 1.2 / float(child.settings["rate_hz"])  # without commands: keep asking the robot how it is
     seen, end = 0, None
     while end is None or child.clock.now() < end:
         child.beat()

@@ -41,9 +41,25 @@ class Child:
         self._memories: dict[str, StreamMemory] = {}
         self._writers: dict[str, StreamWriter] = {}
         self._terminated = False
-        self.fifo = bool(told["fifo"]) and realtime.fifo(told["fifo"])
+        self._priority = int(told["fifo"])
+        self.fifo = False
         if told["nice"]:
             realtime.nice(told["nice"])
+
+    def go_realtime(self) -> bool:
+        """Take the real-time priority this role asked for, once every process of the session is prepared.
+
+        A process that imports and compiles at such a priority, or beside others that have theirs already, would keep the
+        rest from starting for a minute.  False where the priority is refused, or none was asked for.
+        """
+        if not self._priority or self.fifo:
+            return self.fifo
+        while not self.control.going and not self.stopping:
+            self.beat()
+            self.clock.sleep_until(self.clock.now() + 5_000_000)
+        self.fifo = realtime.fifo(self._priority)
+        realtime.quiet_interpreter()
+        return self.fifo
 
     @property
     def streams(self) -> list[str]:

@@ -16,7 +16,7 @@ _BLOCK = np.dtype(
         ("estop", "<u4"),
         ("stop", "<u4"),
         ("reset", "<u4"),
-        ("pad", "<u4"),
+        ("go", "<u4"),
         ("beats", "<i8", (64,)),
         ("gone", "<u4", (64,)),
     ]
@@ -60,6 +60,15 @@ class ControlBlock:
     def ask_to_stop(self) -> None:
         """End the session in order: hold, damp, torque off."""
         self._block["stop"] = 1
+
+    @property
+    def going(self) -> bool:
+        """Whether every process is prepared, so that real-time work may begin."""
+        return bool(self._block["go"])
+
+    def go(self) -> None:
+        """Everybody is prepared."""
+        self._block["go"] = 1
 
     def beat(self, index: int, now: int) -> None:
         """Say that process ``index`` lives."""

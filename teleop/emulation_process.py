@@ -6,7 +6,6 @@ from pathlib import Path
 
 from telerig.drivers import table
 from telerig.drivers.emulation import EmulationHost
-from telerig.teleop import realtime
 from telerig.teleop.child import Child
 from telerig.teleop.config_values import build_config
 
@@ -20,7 +19,7 @@ def run(child: Child) -> None:
     controls = {name: child.reader(f"{name}/controls") for name in emulators}
     folder = Path(child.settings["ports"])
     host = EmulationHost(emulators, child.clock, folder, Path(child.settings["journals"]), controls)
-    realtime.quiet_interpreter()
+    child.go_realtime()
     end: list[int] = []
 
     def stop() -> bool:

@@ -15,7 +15,6 @@ import numpy as np
 from telerig.hardware.protocols import StreamReader
 from telerig.hardware.samples import Sample
 from telerig.hardware.specs import StreamSpec
-from telerig.teleop import realtime
 from telerig.teleop.child import Child, ChildReaders
 
 RATE_HZ = 100.0
@@ -45,7 +44,7 @@ def run(child: Child) -> None:
     """Move the sensors 100 times a second until the session ends."""
     hand = load_hand(child.settings)
     readers = ChildReaders(child)
-    realtime.quiet_interpreter()
+    child.go_realtime()
     due = child.clock.now()
     while not child.stopping:
         due = max(due + round(1e9 / RATE_HZ), child.clock.now() - 100_000_000)

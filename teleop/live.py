@@ -141,6 +141,7 @@ def wait_until_running(session: Session, limit_s: float = 30.0) -> None:
             words = "; ".join(f"{n}: {session.last_words(n)}" for n in late)
             raise DeviceError(f"did not start within {limit_s:.0f} s: {words}")
         pause.wait(0.05)
+    session.control.go()
 
 
 def applied_latency_ms(sent: Any, applied: Any) -> float:

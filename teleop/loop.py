@@ -40,6 +40,9 @@ TICKS = StreamSpec(
 )
 
 
+PUBLISH_EVERY = 4  # ticks between two samples of session/state; a change is told at once
+
+
 @dataclass(frozen=True)
 class LoopOptions:
     """What the command line may change.
@@ -89,6 +92,7 @@ class LoopCore:
         self._told_fault = ""
         self.status = self.machine.status
         self.recording = False
+        self._ticks = 0
 
     def tick(self, now: int, due: int | None = None, overruns: int = 0, missing: str | None = None) -> Status:
         """Everything one control period needs.  ``missing``: a process that must live and does not answer."""
@@ -119,7 +123,9 @@ class LoopCore:
         self._send(now, status, intended)
         self._report(now, status, switches.episode)
         index = self.freshness.names.index(stale.stream) if stale else -1
-        self._publish(now, status, verdict.mismatch, index, switches.enable, overruns, 0 if due is None else now - due)
+        self._ticks += 1
+        if status.changed or self._ticks % PUBLISH_EVERY == 0:
+            self._publish(now, status, verdict.mismatch, index, switches.enable, overruns, 0 if due is None else now - due)
         self.status = status
         return status
 

@@ -10,7 +10,6 @@ from telerig.hardware.commands import TargetSpec
 from telerig.hardware.events import Event, Level
 from telerig.hardware.protocols import Agent
 from telerig.hardware.samples import Sample
-from telerig.teleop import realtime
 from telerig.teleop.child import Child, ChildReaders
 from telerig.teleop.loop import LoopCore, LoopOptions, tick_sample
 from telerig.teleop.operator_input import OperatorInput
@@ -74,9 +73,8 @@ def run(child: Child) -> None:
     core = build_core(child)
     ticks = child.writer("loop/ticks")
     period = round(1e9 / child.settings["rate_hz"])
-    if not child.fifo:
+    if not child.go_realtime():
         child.say(Level.WARNING, "loop.no_realtime", "real-time priority refused: expect jitter (docs/realtime.md)")
-    realtime.quiet_interpreter()
     due, overruns, end = child.clock.now() + period, 0, None
     while end is None or due < end:
         child.clock.sleep_until(due)

@@ -12,11 +12,11 @@ from telerig.teleop import realtime
 from telerig.teleop.child import Child
 
 BEAT_NS = 30_000_000
-STUCK_NS = 800_000_000
+STUCK_NS = 1_500_000_000
 
 
 class Pulse(threading.Thread):
-    """Beats for its process 30 times a second, as long as :meth:`on` is called at least every 0.8 s."""
+    """Beats for its process 30 times a second, as long as :meth:`on` is called at least every 1.5 s."""
 
     def __init__(self, child: Child) -> None:
         super().__init__(name="pulse", daemon=True)

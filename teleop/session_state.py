@@ -1,4 +1,5 @@
-"""The stream ``session/state``: what the operator's screen shows and the log keeps, once a tick."""
+"""The stream ``session/state``: what the operator's screen shows and the log keeps, 50 times a second and at every
+change."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ SESSION_STATE = StreamSpec(
         ArraySpec("overruns", (), "<i8"),
         ArraySpec("period_error", (), "<i8", "ns"),
     ),
-    200.0,
+    50.0,
 )
 _DTYPES = {a.name: np.dtype(a.dtype) for a in SESSION_STATE.arrays}
 

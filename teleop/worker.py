@@ -11,7 +11,6 @@ from telerig.drivers import table
 from telerig.hardware.errors import DeviceError, DeviceIdentityError, DeviceLost, TelerigError
 from telerig.hardware.events import Level
 from telerig.hardware.protocols import Device, DeviceContext
-from telerig.teleop import realtime
 from telerig.teleop.child import Child
 from telerig.teleop.config_values import build_config
 from telerig.teleop.open_port import port_opener
@@ -40,6 +39,7 @@ class Keeper:
         self.is_open = False
         self._told_missing = False
         self._hopeless = False
+        self._opened_before = False
         self._next_try = 0
 
     def ensure_open(self) -> bool:
@@ -52,7 +52,9 @@ class Keeper:
             return False
         self._next_try = now + RETRY_NS
         try:
-            self._child.beat(OPEN_LIMIT_S)
+            if self._opened_before:  # the first time counts as starting, for which there is time
+                self._child.beat(OPEN_LIMIT_S)
+            self._opened_before = True
             self._device.open()
         except DeviceIdentityError as error:  # the wrong thing is plugged in: trying again cannot help
             self._hopeless = True
@@ -82,15 +84,15 @@ def run(child: Child) -> None:
     device = build_device(child)
     keeper = Keeper(child, device)
     writers = {spec.name: child.writer(spec.name) for spec in device.streams}
-    if child.fifo:
-        realtime.quiet_interpreter()
+    child.go_realtime()
     linger_ns = int(child.settings.get("linger_s", 0.0) * 1e9)
     end: int | None = None
     while end is None or child.clock.now() < end:
         if child.stopping and end is None:
             end = child.clock.now() + linger_ns  # a simulated world outlives its robot's last command
+        is_open = keeper.ensure_open()
         child.beat()
-        if not keeper.ensure_open():
+        if not is_open:
             continue
         try:
             for sample in device.read(READ_TIMEOUT_S):

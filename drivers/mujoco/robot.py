@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from telerig.hardware.commands import Command, Mode, TargetSpec
 from telerig.hardware.embodiment import load_embodiment
@@ -25,6 +26,7 @@ from telerig.hardware.wire.simbus import Kind, Message, RobotMode, Status
 OPEN_TIMEOUT_NS = 1_000_000_000
 REPLY_TIMEOUT_NS = 20_000_000  # a busy world answers between two physics steps, far sooner
 LOST_NS = 500_000_000
+BASE_REPEAT_NS = 100_000_000
 FRESH_NS = 1_500_000  # how old a state should be when it is polled: the world has surely computed it, and it is young
 
 
@@ -77,6 +79,7 @@ class MujocoRobot:
         self._late: list[Sample] = []  # states that came after their poll had given up on them
         self._heard = 0
         self._newest = -1  # number of the newest measurement passed on, and its instant
+        self._base: tuple[int, NDArray[np.float64]] | None = None
         self._newest_t = 0
         self.mode = RobotMode.TORQUE_OFF
         self.missed = 0  # polls skipped because this process came late
@@ -268,8 +271,18 @@ class MujocoRobot:
         if data.shape != (target.size,) or not np.isfinite(data).all():
             raise CommandRefused(f"{target.name}: {target.size} finite values expected, got {data.tolist()}")
         kind = Kind.GOAL if target is self._upper else Kind.BASE
+        if kind is Kind.BASE and not self._base_is_new(data):
+            return None
         self._tell(simbus.request(kind, self._next(), data))
         return None
+
+    def _base_is_new(self, data: NDArray[np.float64]) -> bool:
+        """A base that is told nothing new need not hear it two hundred times a second; ten times will do."""
+        now = self.context.clock.now()
+        if self._base is not None and now - self._base[0] < BASE_REPEAT_NS and np.array_equal(self._base[1], data):
+            return False
+        self._base = (now, data.copy())
+        return True
 
     def hold(self) -> None:
         """Keep the measured position.  :raises DeviceLost: the world is gone."""
