@@ -73,7 +73,8 @@ class ArmMotion:
     @property
     def at(self) -> Vector:
         """Where the path has brought the palm (3,), m, world frame."""
-        return self._at.copy()
+        at: Vector = self._at.copy()
+        return at
 
     @property
     def done(self) -> bool:

@@ -95,7 +95,7 @@ class PickPlaceOperator:
         self._rng = np.random.default_rng([seed, 1])
         self._eyes = _Eyes(np.random.default_rng([seed, 2]))
         self._rotation = rotation_about((0, 0, 1), PALM_YAW)
-        held = {j: 0.0 for j in self._embodiment.group("waist").joints}
+        held = dict.fromkeys(self._embodiment.group("waist").joints, 0.0)
         strays = wandering(self._rng, 0.004 * variation)
         self._arm = ArmMotion(
             self._embodiment, "right_arm", "right_palm", held, self._rotation, pick_place.ROBOT_BASE, strays
@@ -146,10 +146,12 @@ class PickPlaceOperator:
         lift = np.array([0.0, 0.0, LIFT + v * rng.uniform(-0.01, 0.01)])
 
         def grasp() -> Vector:
-            return np.array([*eyes.object[:2], 0.0]) + up + slip * (1.0, 0.5, 1.0)
+            goal: Vector = np.array([*eyes.object[:2], 0.0]) + up + slip * (1.0, 0.5, 1.0)
+            return goal
 
         def place() -> Vector:
-            return np.array([*eyes.target[:2], 0.003]) + up + slip * (0.0, 0.0, 1.0)
+            goal: Vector = np.array([*eyes.target[:2], 0.003]) + up + slip * (0.0, 0.0, 1.0)
+            return goal
 
         return [
             Leg(None, 0.0, seconds=0.15 + v * rng.uniform(0.0, 0.15)),

@@ -94,7 +94,7 @@ class Layout:
                     raise ValueError(f"{self.spec.name}: '{name}' has shape {value.shape}, {shape} is right")
             buffer[at + offset : at + offset + size] = value.tobytes()
         for name, most, size_at, offset in self._blobs:
-            blob = bytes(data[name])  # type: ignore[arg-type]
+            blob = bytes(data[name])
             if len(blob) > most:
                 raise ValueError(f"{self.spec.name}: '{name}' has {len(blob)} bytes, at most {most} fit")
             _SIZE.pack_into(buffer, at + size_at, len(blob))

@@ -116,7 +116,7 @@ class StreamSpec:
 
     def to_json(self) -> dict[str, Any]:
         """A plain description, stored in logs and handed to other processes."""
-        fields = []
+        fields: list[dict[str, Any]] = []
         for f in self.fields:
             if isinstance(f, ArraySpec):
                 fields.append(

@@ -125,7 +125,9 @@ class LoopCore:
         index = self.freshness.names.index(stale.stream) if stale else -1
         self._ticks += 1
         if status.changed or self._ticks % PUBLISH_EVERY == 0:
-            self._publish(now, status, verdict.mismatch, index, switches.enable, overruns, 0 if due is None else now - due)
+            self._publish(
+                now, status, verdict.mismatch, index, switches.enable, overruns, 0 if due is None else now - due
+            )
         self.status = status
         return status
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from telerig.drivers.emulation_journal import read_journal
 from telerig.hardware.specs import NONE
 from telerig.teleop.bench.losses import recorded_counts
 
+TORN = (McapError, struct.error, ValueError, OSError)  # what the mcap package raises where a file ends too early
 START_NS = 500_000_000  # by then a stream must have begun to be recorded
 UNDERWAY_NS = 150_000_000  # what was sent this long before the end has arrived
 
@@ -86,7 +88,7 @@ def is_readable(log: Path) -> bool:
     """Whether the ``mcap`` package's indexed reader reads every message of a closed log."""
     try:
         recorded_counts(log)
-    except (McapError, OSError, ValueError):
+    except TORN:
         return False
     return True
 
@@ -104,7 +106,7 @@ def messages(log: Path) -> list[tuple[int, int, int]] | None:
                 header = header or isinstance(record, Header)
                 if isinstance(record, Message):
                     found.append((record.channel_id, record.sequence, record.log_time))
-        except McapError:
+        except TORN:
             return found if header else None
     return found if header else None
 

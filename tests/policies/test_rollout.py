@@ -62,7 +62,7 @@ def test_without_an_exoskeleton_the_robot_is_held_then_damped(rig: Rig) -> None:
 
 def test_a_rig_without_a_world_cannot_be_rolled_out() -> None:
     follower = load_rig(RIGS / "follower.toml", emulate=True)
-    with pytest.raises(ConfigError, match="no virtual operator|operator.name"):
+    with pytest.raises(ConfigError, match=r"operator\.name"):
         rollout(rollout_spec(follower, "operator", 1))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from telerig.hardware.errors import ConfigError
 from telerig.hardware.samples import Layout, Sample
 from telerig.hardware.specs import ArraySpec, BlobSpec, StreamSpec

@@ -50,7 +50,7 @@ class Follower:
         return Mode(int(sample.array("action")))
 
 
-@pytest.fixture()
+@pytest.fixture
 def follower():
     """Homed and idle."""
     rig = Follower()
