@@ -131,7 +131,8 @@ def device_process(rig: Rig, plan: DevicePlan, folder: Path) -> ProcessSpec:
     if plan.serves:
         return ProcessSpec(plan.name, role, settings, fifo=realtime.EMULATED, order=1)
     if plan.images:
-        return ProcessSpec(plan.name, role, settings, nice=5, order=4)
+        # more than the recorder: where both cannot be had, a frame less is a lesser loss than samples
+        return ProcessSpec(plan.name, role, settings, nice=10, order=4)
     return ProcessSpec(plan.name, role, settings, fifo=realtime.BUS, order=4)
 
 

@@ -54,7 +54,7 @@ def teleoperate(request: TeleopRequest) -> dict[str, Any]:
         dry_run=request.dry_run,
         speed=request.speed,
         home=request.home,
-        extra=(operator_process(rig, request.seed),) if virtual else (),
+        extra=_extra(request, rig),
     )
     with running(rig, options, request.folder) as (session, steward):
         end = session.clock.now() + int(request.seconds * 1e9) if request.seconds else None
@@ -69,6 +69,16 @@ def teleoperate(request: TeleopRequest) -> dict[str, Any]:
     if request.as_json:
         print(json.dumps(result), flush=True)
     return result
+
+
+def _extra(request: TeleopRequest, rig: Rig) -> tuple[ProcessSpec, ...]:
+    """Processes beside the rig's own: a virtual operator, a live view."""
+    extra = [operator_process(rig, request.seed)] if request.operator == "virtual" else []
+    if request.view:
+        from telerig.teleop.view.live_process import view_process
+
+        extra.append(view_process())
+    return tuple(extra)
 
 
 def operator_process(rig: Rig, seed: int) -> ProcessSpec:

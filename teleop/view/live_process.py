@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import socket
 import subprocess
 import tempfile
 from pathlib import Path
@@ -13,9 +14,10 @@ from telerig.hardware.events import Level
 from telerig.hardware.specs import StreamSpec
 from telerig.teleop.child import Child, ChildReaders
 from telerig.teleop.session import ProcessSpec
-from telerig.teleop.view.sdk import free_port, require_display, start_viewer
+from telerig.teleop.view.sdk import free_port, load_rerun, require_display, start_viewer
 
 ENDED_S = 2.0
+BUSY_S = 5.0  # a slow picture holds nothing up, so nobody need restart this process for it
 
 
 def view_process(save: Path | None = None) -> ProcessSpec:
@@ -45,17 +47,18 @@ def run(child: Child) -> None:
     save = str(child.settings["save"])
     viewer, port = _open(save)
     # the first sign of life comes when all is loaded: before that nobody expects one every second
-    view: LiveView | None = LiveView(specs, readers, child.clock, port, save)
+    view, closed = LiveView(specs, readers, child.clock, port, save), False
     while not child.stopping:
         now = child.clock.now()
-        child.beat()
-        if view is not None and viewer is not None and viewer.poll() is not None:
-            view = None
+        child.beat(BUSY_S)
+        if not closed and viewer is not None and viewer.poll() is not None:
+            closed = True
+            load_rerun().unregister_shutdown()  # it would wait for a viewer that is gone
             child.say(Level.INFO, "view.closed", "the view was closed; the session goes on")
-        if view is not None:
+        if not closed:
             view.step()
         child.clock.sleep_until(now + CYCLE_NS)
-    if view is not None:
+    if not closed:
         view.close()
 
 
@@ -73,11 +76,21 @@ def find_session(path: Path | None) -> Path:
     """
     if path is not None:
         return path
-    found = sorted(Path(tempfile.gettempdir()).glob("telerig-*/session.sock"))
+    found = [p for p in sorted(Path(tempfile.gettempdir()).glob("telerig-*/session.sock")) if _answers(p)]
     if len(found) != 1:
         have = ", ".join(str(f.parent) for f in found) or "none"
         raise ConfigError(f"--live: which session? running here: {have}; name one: telerig view --live FOLDER")
     return found[0]
+
+
+def _answers(path: Path) -> bool:
+    """Whether somebody listens at a socket; those of killed sessions stay behind."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
 
 
 def attach(path: Path | None, save: Path | None, web: bool, seconds: float) -> None:

@@ -1,0 +1,87 @@
+"""telerig bench deadman: the judge notices every kind of failure, and the system does not fail."""
+
+from __future__ import annotations
+
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from telerig.drivers.mujoco.motion_log import RECORD
+from telerig.hardware.errors import ConfigError
+from telerig.hardware.wire.simbus import RobotMode
+from telerig.teleop.bench import deadman
+from telerig.teleop.bench.deadman_judge import Verdict, judge, summary
+
+MS = 1_000_000
+HOLD, DAMP, POSITION = RobotMode.HOLD, RobotMode.DAMP, RobotMode.POSITION
+
+
+def log(*parts: tuple[int, float, RobotMode]) -> Any:
+    """A motion log in 5 ms periods from −100 ms on: (until ms, speed, mode) after another."""
+    rows = []
+    t = -100
+    for until, speed, mode in parts:
+        while t < until:
+            rows.append((t * MS, speed, mode, 0))
+            t += 5
+    return np.array(rows, RECORD)
+
+
+STOP = ((5, 1.0, POSITION), (120, 1.1, POSITION), (160, 0.4, HOLD), (1000, 0.01, HOLD))
+
+
+def test_a_robot_that_stands_and_then_sinks_damped_is_safe() -> None:
+    found = judge(log(*STOP, (1600, 0.3, DAMP)), 0)
+    assert found == Verdict(1.0, 155.0, 1000.0)
+    assert not found.failed
+
+
+@pytest.mark.parametrize(
+    ("tail", "stopped", "damped"),
+    [
+        (((2000, 0.01, HOLD),), 155.0, math.inf),  # never damped
+        (((1200, 0.01, HOLD), (2000, 0.3, DAMP)), 155.0, 1200.0),  # too late
+        (((1020, 0.3, HOLD), (2000, 0.0, DAMP)), 1015.0, 1020.0),  # moved once more
+        (((1100, 0.0, DAMP), (1110, 0.0, HOLD), (2000, 0.0, DAMP)), 155.0, 1110.0),  # damped, but not for good
+        (((1300, 0.0, DAMP),), math.inf, math.inf),  # the log ends: nobody knows
+    ],
+)
+def test_every_other_end_is_a_failure(tail: Any, stopped: float, damped: float) -> None:
+    found = judge(log(*STOP, *tail), 0)
+    assert (found.stopped_ms, found.damped_ms, found.failed) == (stopped, damped, True)
+
+
+def test_a_robot_that_goes_limp_at_once_is_stopped_then() -> None:
+    found = judge(log((50, 1.0, POSITION), (1600, 0.4, DAMP)), 0)
+    assert (found.stopped_ms, found.damped_ms, found.failed) == (45.0, 50.0, False)
+
+
+def test_the_worst_moment_counts() -> None:
+    row = summary([Verdict(1.0, 100.0, 1000.0), Verdict(1.0, 260.0, 1000.0), Verdict(1.0, 90.0, 950.0, orphans=1)])
+    assert row == {"n": 3, "stopped_ms": 260.0, "damped_ms": 1000.0, "orphans": 1, "failures": 2}
+    assert summary([Verdict(1.0, math.inf, math.inf)])["stopped_ms"] is None  # JSON knows no infinity
+
+
+def test_what_nobody_can_stop_is_refused() -> None:
+    for key in ("targets", "signals", "causes"):
+        with pytest.raises(ConfigError, match=f"--{key} nonsense"):
+            deadman.DeadmanBench(**{key: ("nonsense",)})
+
+
+@pytest.mark.realtime
+@pytest.mark.timeout(240)
+def test_the_simulated_robot_stops_whatever_stops(tmp_path: Path) -> None:
+    """Order and causes; times have their limits in the benchmark, on a machine that does nothing else."""
+    stand, rng = deadman.Stand(tmp_path), random.Random(0)
+    try:
+        for target, name in (("recorder", "STOP"), ("loop", "STOP"), ("cli", "KILL")):
+            verdict = deadman.strike(stand, rng, target, name)
+            assert verdict.speed > 0.05, target
+            assert verdict.stopped_ms < verdict.damped_ms < math.inf, target
+            assert verdict.orphans == 0, target
+    finally:
+        stand.close()
