@@ -81,8 +81,6 @@ def demo(request: DemoRequest) -> dict[str, Any]:
     watch.lap("train")
     report = _evaluate(request, rig, paths["checkpoint"])
     watch.lap("evaluate")
-    picture = _picture(request, rig, paths["checkpoint"], report)
-    watch.lap("picture")
     done = [t for t in operator["trials"] if t["success"]]
     result: dict[str, Any] = {
         "seconds": watch.total,
@@ -94,9 +92,13 @@ def demo(request: DemoRequest) -> dict[str, Any]:
         "stages_s": watch.stages,
         "dataset": dataset,
         "training": training,
-        "paths": {k: str(v) for k, v in paths.items()} | ({"picture": str(picture)} if picture else {}),
+        "paths": {k: str(v) for k, v in paths.items()},
         "machine": machine(),
     }
+    if (picture := _picture(request, rig, paths["checkpoint"], report)) is not None:
+        result["paths"]["picture"] = str(picture)
+    watch.lap("picture")
+    result["seconds"] = watch.total
     (request.out / "demo.json").write_text(json.dumps(result, indent=1) + "\n")
     show_demo(result)
     if request.as_json:

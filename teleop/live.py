@@ -97,7 +97,9 @@ def build(rig: Rig, folder: Path, options: LiveOptions) -> Session:
         }
         settings |= {"simulated": simulated, "extra": dict(options.facts)}
         settings["streams"] = [*recorded_streams(rig, plans, names), "session/events"]
-        processes.append(ProcessSpec("recorder", "telerig.teleop.recorder:run", settings, nice=5, order=2))
+        processes.append(
+            ProcessSpec("recorder", "telerig.teleop.recorder:run", settings, fifo=realtime.RECORDER, nice=5, order=2)
+        )
     return Session(folder, streams, [*processes, *options.extra])
 
 

@@ -22,6 +22,7 @@ from telerig.teleop.rig import Device, Rig, parse_rig
 from telerig.teleop.session import ProcessSpec
 from telerig.teleop.session_state import SESSION_STATE
 
+IMAGE_PATIENCE_S = 10.0  # a camera that had to wait for its turn is not a camera that hangs
 WORLD_LINGER_S = 1.6  # a simulated world logs its robot's last second after everybody else has gone
 
 
@@ -131,6 +132,7 @@ def device_process(rig: Rig, plan: DevicePlan, folder: Path) -> ProcessSpec:
     if plan.serves:
         return ProcessSpec(plan.name, role, settings, fifo=realtime.EMULATED, order=1)
     if plan.images:
+        settings["patience_s"] = IMAGE_PATIENCE_S
         # more than the recorder: where both cannot be had, a frame less is a lesser loss than samples
         return ProcessSpec(plan.name, role, settings, nice=10, order=4)
     return ProcessSpec(plan.name, role, settings, fifo=realtime.BUS, order=4)

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 LOOP, ACTUATOR, BUS, EMULATED = 20, 18, 15, 12
+RECORDER = 2  # under every bus, above what renders: its rings overrun after two seconds without it
 SUPERVISOR = 5  # the command line: its sign of life lets the robot move, its work is slight
 _RESET = getattr(os, "SCHED_RESET_ON_FORK", 0)
 _PR_SET_PDEATHSIG, _PR_SET_NAME, _PR_SET_TIMERSLACK = 1, 15, 29

@@ -118,6 +118,7 @@ def run(child: Child) -> None:
     state, next_pair, ended = child.writer("recorder/state"), 0, 0
     pulse = Pulse(child)
     pulse.start()
+    child.go_realtime()
     while ended < 2:
         now = child.clock.now()
         pulse.on(now)

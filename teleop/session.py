@@ -151,8 +151,7 @@ class Session:
             if code is None and self._hangs(running, now):
                 self.say(Level.ERROR, "process.hangs", f"{running.spec.name} gave no sign of life for 1 s: killed")
                 running.popen.kill()
-                running.popen.wait()
-                code = -9
+                self.control.beat(self.beats[running.spec.name], now)  # it is reaped, and started again, next time
             if code is not None:
                 self._ended(running, code, now)
 

@@ -18,6 +18,7 @@ from telerig.teleop.plan import DevicePlan
 from telerig.teleop.session import Session
 
 LIMIT_S = 8.0  # for the task, from the operator's press of *episode* on
+PUT_AWAY_S = 10.0
 GRACE_S = 30.0  # to be engaged and begin
 
 
@@ -43,13 +44,19 @@ class Trials:
         self._presses = session.reader("loop/episode").tap()
         self._seeds = seeds
         self.results: list[Trial] = []
-        self._asked = self._begun = 0
+        self._asked = self._begun = self._ended = 0
         self._scene()
 
     @property
     def done(self) -> bool:
-        """All trials are over."""
-        return len(self.results) >= len(self._seeds)
+        """All trials are over, and the recorder has put away what it recorded."""
+        return len(self.results) >= len(self._seeds) and self._put_away()
+
+    def _put_away(self) -> bool:
+        newest = self._session.reader("recorder/state").latest() if self._recording else None
+        if newest is None or self._session.clock.now() - self._ended > PUT_AWAY_S * 1e9:
+            return True
+        return newest.t_arrival > self._ended + 200_000_000 and not int(newest.array("recording"))
 
     def _scene(self) -> None:
         now = self._session.clock.now()
@@ -60,8 +67,8 @@ class Trials:
 
     def step(self) -> bool:
         """Look at what happened; whether all is done."""
-        if self.done:
-            return True
+        if len(self.results) >= len(self._seeds):
+            return self.done
         now = self._session.clock.now()
         presses = len(self._presses.read()[0])
         if not self._begun:
@@ -94,7 +101,8 @@ class Trials:
         self._session.say(Level.INFO, "trial.ended", text, seed=seed, success=success)
         if self._recording and not reason:
             self._steward.episode(EpisodeCommand.LABEL_SUCCESS if success else EpisodeCommand.LABEL_FAILURE)
-        if not self.done:
+        self._ended = self._session.clock.now()
+        if len(self.results) < len(self._seeds):
             self._scene()
 
 

@@ -85,13 +85,14 @@ def run(child: Child) -> None:
     keeper = Keeper(child, device)
     writers = {spec.name: child.writer(spec.name) for spec in device.streams}
     child.go_realtime()
+    patience_s = float(child.settings.get("patience_s", 0.0))
     linger_ns = int(child.settings.get("linger_s", 0.0) * 1e9)
     end: int | None = None
     while end is None or child.clock.now() < end:
         if child.stopping and end is None:
             end = child.clock.now() + linger_ns  # a simulated world outlives its robot's last command
         is_open = keeper.ensure_open()
-        child.beat()
+        child.beat(patience_s)
         if not is_open:
             continue
         try:

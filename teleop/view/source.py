@@ -105,7 +105,9 @@ class LogSource:
     def series(self, line: Line) -> tuple[Instants, Floats]:
         """Instants (N,) and values (N, n)."""
         columns = self._of(line.stream)
-        values = columns.fields[line.field].reshape(len(columns), -1)[:, list(line.columns)]
+        found = columns.fields[line.field]
+        values = found.reshape(len(columns), int(np.prod(found.shape[1:], dtype=int)))
+        values = values[:, list(line.columns)] if len(columns) else np.zeros((0, len(line.columns)))
         return columns.t_sample, values.astype(np.float64)
 
     def arrivals(self, stream: str) -> Instants:
