@@ -58,6 +58,20 @@ class _Running:
         self.back_off_s = BACK_OFF_S[0]
         self.start_again_at = 0
         self.restarts = 0
+        self.stat = -1  # /proc/PID/stat, kept open: read 30 times a second
+
+    def is_gone(self) -> bool:
+        """Whether it is suspended or dead, though perhaps not yet to be waited for: a thread of it may be in fsync."""
+        try:
+            return os.pread(self.stat, 512, 0).rpartition(b") ")[2][:1] in (b"T", b"t", b"Z", b"X")
+        except OSError:
+            return True
+
+    def watch(self, pid: int | None) -> None:
+        """From now on look at this process, or at none."""
+        if self.stat >= 0:
+            os.close(self.stat)
+        self.stat = -1 if pid is None else os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
 
 
 class Session:
@@ -134,6 +148,7 @@ class Session:
                 pass_fds=fds, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
             )  # fmt: skip
         os.close(fd)
+        running.watch(running.popen.pid)
         running.started_at = self.clock.now()
 
     def supervise(self) -> None:
@@ -147,7 +162,7 @@ class Session:
                 continue
             code = running.popen.poll()
             index = self.beats[running.spec.name]
-            self.control.note_gone(index, code is not None or _is_stopped(running.popen.pid))
+            self.control.note_gone(index, code is not None or running.is_gone())
             if code is None and self._hangs(running, now):
                 self.say(Level.ERROR, "process.hangs", f"{running.spec.name} gave no sign of life for 1 s: killed")
                 running.popen.kill()
@@ -164,6 +179,7 @@ class Session:
     def _ended(self, running: _Running, code: int, now: int) -> None:
         name = running.spec.name
         running.popen = None
+        running.watch(None)
         if self.control.stopping:
             running.start_again_at = 2**62
             return
@@ -208,14 +224,7 @@ class Session:
             except subprocess.TimeoutExpired:
                 running.popen.kill()
                 running.popen.wait()
+            running.watch(None)
         if self._socket is not None:
             self._socket.close()
             self._socket = None
-
-
-def _is_stopped(pid: int) -> bool:
-    """Whether a child that has not been reaped is suspended (SIGSTOP)."""
-    try:
-        return os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
-    except ChildProcessError:
-        return False

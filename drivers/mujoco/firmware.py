@@ -17,7 +17,8 @@ from telerig.hardware.wire.simbus import Kind, Message, RobotMode, Status
 
 HOLD_MS = 150
 DAMP_MS = 1000
-BRAKE_NS = 50_000_000  # after this long the arms stand, and hold where they are
+BRAKE_NS = 80_000_000  # after this long the arms stand, and hold where they are
+LEARN = 0.2  # share a period by which the push of a braking arm follows what it measures: gravity remains, haste goes
 _COMMANDS = {Kind.HOLD: RobotMode.HOLD, Kind.DAMP: RobotMode.DAMP, Kind.TORQUE_OFF: RobotMode.TORQUE_OFF}
 
 
@@ -28,7 +29,7 @@ class RobotFirmware:
     each control period and reads ``mode`` and ``goal`` before the next.
 
     A hold first brakes, then keeps what is measured: a servo told to stay at a point that it is just passing would swing
-    back to it.  It goes on pushing as hard as before, because what it pushes against is gravity.
+    back to it.  It goes on pushing as hard as it has to at rest, because what it then pushes against is gravity.
 
     :param low, high: ``(n,)`` hard limits, rad; goals are clamped to them, as the drives' own limits would.
     :ivar stiffness: ``(n,)`` N·m/rad of the position servos, set by the world.
@@ -79,6 +80,7 @@ class RobotFirmware:
         self._t_measured = now
         self._steps += 1
         if self.mode is RobotMode.HOLD and now <= self._brake_end:
+            self._preload = self._preload + LEARN * (effort / self.stiffness - self._preload)
             self._stay()
 
     def tick(self, now: int) -> None:

@@ -222,8 +222,9 @@ class HostedSession:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process runs (one that only waits to be reaped does not)."""
+    """Whether any thread of a process runs (a process that only waits to be reaped has none)."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+        stats = [p.read_text() for p in Path(f"/proc/{pid}/task").glob("*/stat")]
     except OSError:
         return False
+    return any(stat.rsplit(")", 1)[1].split()[0] not in "ZX" for stat in stats)

@@ -21,7 +21,6 @@ from telerig.teleop.view.paint import Painter
 from telerig.teleop.view.sdk import APPLICATION, load_rerun
 from telerig.teleop.view.source import About
 
-CYCLE_NS = 80_000_000  # 12 pictures a second
 CURVES_NS = 250_000_000  # a column of samples costs as much as one
 HEALTH_NS = 500_000_000
 CURVE_HZ = 50.0
@@ -41,7 +40,7 @@ def find_embodiment(specs: Mapping[str, StreamSpec]) -> Embodiment | None:
 
 
 class LiveView:
-    """Logs a session's streams; call :meth:`step` about every :data:`CYCLE_NS`.
+    """Logs a session's streams; call :meth:`step` about twelve times a second.
 
     :param readers: the session's streams.  :param save: write a file rather than to the viewer on ``port``.
     """

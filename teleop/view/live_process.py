@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import socket
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,9 @@ from telerig.teleop.session import ProcessSpec
 from telerig.teleop.view.sdk import free_port, load_rerun, require_display, start_viewer
 
 ENDED_S = 2.0
-BUSY_S = 5.0  # a slow picture holds nothing up, so nobody need restart this process for it
+BUSY_S = 60.0  # a viewer that is slow to take its data holds nothing up: nobody need restart this process for it
+LOOK_NS = 3_000_000_000  # how often to look whether the viewer is still there, from when it must have started
+CYCLE_NS = 80_000_000  # 12 pictures a second
 
 
 def view_process(save: Path | None = None) -> ProcessSpec:
@@ -33,40 +34,46 @@ def view_process(save: Path | None = None) -> ProcessSpec:
         require_display()
     elif save.exists():
         raise ConfigError(f"{save}: exists; choose another file")
-    return ProcessSpec(
-        "view", "telerig.teleop.view.live_process:run", {"save": "" if save is None else str(save)}, nice=10, order=7
-    )
+    settings = {"save": "" if save is None else str(save), "port": free_port()}
+    return ProcessSpec("view", "telerig.teleop.view.live_process:run", settings, nice=10, order=7)
 
 
 def run(child: Child) -> None:
     """Show the session until it ends.  When the window is closed the session goes on without."""
-    from telerig.teleop.view.live import CYCLE_NS, LiveView
+    from telerig.teleop.view.live import LiveView
 
+    save, port = str(child.settings["save"]), int(child.settings["port"])
     readers = ChildReaders(child)
     specs = {name: child.spec(name) for name in child.streams}
-    save = str(child.settings["save"])
-    viewer, port = _open(save)
+    if not save and not listens(port):  # a view that was restarted finds its viewer
+        start_viewer([], port=port)
     # the first sign of life comes when all is loaded: before that nobody expects one every second
-    view, closed = LiveView(specs, readers, child.clock, port, save), False
+    view, closed, looked = LiveView(specs, readers, child.clock, port, save), False, child.clock.now()
     while not child.stopping:
-        now = child.clock.now()
+        begun = child.clock.now()
         child.beat(BUSY_S)
-        if not closed and viewer is not None and viewer.poll() is not None:
-            closed = True
-            load_rerun().unregister_shutdown()  # it would wait for a viewer that is gone
-            child.say(Level.INFO, "view.closed", "the view was closed; the session goes on")
+        if not (save or closed) and begun - looked > LOOK_NS:
+            looked, closed = begun, not listens(port)
+            if closed:
+                load_rerun().unregister_shutdown()  # it would wait for a viewer that is gone
+                child.say(Level.INFO, "view.closed", "the view was closed; the session goes on")
         if not closed:
             view.step()
-        child.clock.sleep_until(now + CYCLE_NS)
+        child.clock.sleep_until(next_cycle(begun, child.clock.now()))
     if not closed:
         view.close()
 
 
-def _open(save: str) -> tuple[subprocess.Popen[bytes] | None, int | None]:
-    if save:
-        return None, None
-    port = free_port()
-    return start_viewer([], port=port), port
+def next_cycle(begun: int, ended: int) -> int:
+    """When to draw again: a viewer that is slow gets half the time to itself."""
+    return max(begun + CYCLE_NS, 2 * ended - begun)
+
+
+def listens(port: int) -> bool:
+    """Whether a viewer is there."""
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def find_session(path: Path | None) -> Path:
@@ -100,7 +107,7 @@ def attach(path: Path | None, save: Path | None, web: bool, seconds: float) -> N
     """
     from telerig.teleop import realtime
     from telerig.teleop.attach import Attached
-    from telerig.teleop.view.live import CYCLE_NS, LiveView
+    from telerig.teleop.view.live import LiveView
 
     session = Attached(find_session(path))
     realtime.nice(10)
@@ -119,7 +126,7 @@ def attach(path: Path | None, save: Path | None, web: bool, seconds: float) -> N
             if (end is not None and now >= end) or (beat and now - beat > ENDED_S * 1e9):
                 break
             view.step()
-            session.clock.sleep_until(now + CYCLE_NS)
+            session.clock.sleep_until(next_cycle(now, session.clock.now()))
     except KeyboardInterrupt:
         pass
     if viewer is None or viewer.poll() is None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from telerig.hardware import events
 from telerig.hardware.commands import Mode
+from telerig.hardware.errors import DeviceError
 from telerig.hardware.events import Event
 from telerig.teleop.bench.loop_bench import hand_process, in_state, wait_for
 from telerig.teleop.live import LiveOptions, Steward
@@ -37,13 +38,18 @@ class Live:
         wait_for(self.session, condition, limit_s, what)
 
     def engage(self) -> None:
-        """Press enable and wait until the robot follows."""
-        self.steward.enable = False
-        self.until(lambda: in_state_any(self.session, State.IDLE, State.HOLD, State.DAMPED), "standing still")
-        released = self.session.reader("session/operator").written + 5
-        self.until(lambda: self.session.reader("session/operator").written > released, "a released moment")
-        self.steward.enable = True
-        self.until(lambda: in_state(self.session, State.ENGAGED), "engaging")
+        """Press enable and wait until the robot follows; a press that was not granted is made again, as a person would."""
+        for attempt in range(4):
+            self.steward.enable = False
+            self.until(lambda: in_state_any(self.session, State.IDLE, State.HOLD, State.DAMPED), "standing still")
+            released = self.session.reader("session/operator").written + 5
+            self.until(lambda n=released: self.session.reader("session/operator").written > n, "a released moment")
+            self.steward.enable = True
+            try:
+                return self.until(lambda: in_state(self.session, State.ENGAGED), "engaging", 10.0 + 5.0 * attempt)
+            except DeviceError:
+                if attempt == 3 or self.session.failed:
+                    raise
 
     def state(self) -> State:
         """The loop's newest state."""
