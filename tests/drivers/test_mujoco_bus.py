@@ -163,12 +163,23 @@ def test_a_hold_brakes_then_stays_and_goes_on_carrying() -> None:
     robot.measured(T0, np.array([0.3, 0.3, 0.3]), np.ones(3), load)
     told(robot, T0, simbus.request(Kind.HOLD, 1))
     assert robot.goal.tolist() == pytest.approx([0.4, 0.3, 0.2])
-    robot.measured(T0 + 50 * MS, np.array([0.35, 0.35, 0.35]), np.zeros(3), np.zeros(3))
+    robot.measured(T0 + 80 * MS, np.array([0.35, 0.35, 0.35]), np.zeros(3), load)
     assert robot.goal.tolist() == pytest.approx([0.45, 0.35, 0.25])
-    robot.measured(T0 + 55 * MS, np.array([0.36, 0.36, 0.36]), np.zeros(3), np.zeros(3))
+    robot.measured(T0 + 85 * MS, np.array([0.36, 0.36, 0.36]), np.zeros(3), np.zeros(3))
     assert robot.goal.tolist() == pytest.approx([0.45, 0.35, 0.25])
-    told(robot, T0 + 60 * MS, simbus.request(Kind.HOLD, 2))  # said twice is held once
+    told(robot, T0 + 90 * MS, simbus.request(Kind.HOLD, 2))  # said twice is held once
     assert robot.goal.tolist() == pytest.approx([0.45, 0.35, 0.25])
+
+
+def test_a_hold_forgets_the_push_of_a_motion_but_not_the_weight() -> None:
+    robot = firmware()
+    robot.stiffness = np.full(3, 50.0)
+    goal(robot, T0, [0.9, 0.9, 0.9])
+    robot.measured(T0, np.full(3, 0.3), np.ones(3), np.full(3, 20.0))  # in full swing, upwards
+    told(robot, T0, simbus.request(Kind.HOLD, 1))
+    for k in range(1, 17):
+        robot.measured(T0 + 5 * k * MS, np.full(3, 0.35), np.zeros(3), np.full(3, 5.0))
+    assert robot.goal.tolist() == pytest.approx([0.35 + 5.0 / 50.0] * 3, abs=0.01)
 
 
 def test_only_commands_feed_the_watchdog() -> None:
