@@ -10,7 +10,7 @@ import os
 import random
 import signal
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -232,5 +232,3 @@ def run_deadman_bench(bench: DeadmanBench, as_json: bool) -> None:
         result = measure(bench, advance)
     show("telerig bench deadman", result, as_json)
 
-
-__all__: Sequence[str] = ("CAUSES", "SIGNALS", "TARGETS", "DeadmanBench", "measure", "names", "run_deadman_bench")
