@@ -231,4 +231,3 @@ def run_deadman_bench(bench: DeadmanBench, as_json: bool) -> None:
     with progress("bench deadman") as advance:
         result = measure(bench, advance)
     show("telerig bench deadman", result, as_json)
-
