@@ -11,6 +11,8 @@ from telerig.teleop.view.robot import ROOT, RobotModel
 from telerig.teleop.view.sdk import load_rerun
 from telerig.teleop.view.style import TIME
 
+LIVE_WINDOW_S = 15.0
+
 
 def blueprint(layout: Layout, robot: RobotModel | None, live: bool = False) -> Any:
     """Cameras left, robot in the middle, explanations right; the operator's state; curves and events below."""
@@ -27,7 +29,7 @@ def blueprint(layout: Layout, robot: RobotModel | None, live: bool = False) -> A
     if layout.states:
         rows.append((rrb.StateTimelineView(origin="state", name="State of the session"), 1.25))
     bottom: list[tuple[Any, float]] = []
-    if curves := _curves(rrb, layout):
+    if curves := _curves(rrb, layout, live):
         bottom.append((curves, 6.5))
     bottom.append((_events(rrb, layout), 4.0))
     rows.append((rrb.Horizontal(*(v for v, _ in bottom), column_shares=[s for _, s in bottom]), 4.0))
@@ -63,20 +65,27 @@ def _robot(rrb: Any, robot: RobotModel) -> Any:
     )  # fmt: skip
 
 
-def _curves(rrb: Any, layout: Layout) -> Any:
-    views = [_curve(rrb, p) for p in layout.groups]
+def _curves(rrb: Any, layout: Layout, live: bool) -> Any:
+    views = [_curve(rrb, p, live) for p in layout.groups]
     if layout.sensors:
-        views.append(rrb.Grid(*(_curve(rrb, p) for p in layout.sensors), name="Devices"))
+        views.append(rrb.Grid(*(_curve(rrb, p, live) for p in layout.sensors), name="Devices"))
     if not views:
         return None
     return rrb.Tabs(*views, active_tab=0)
 
 
-def _curve(rrb: Any, plot: Plot) -> Any:
+def _curve(rrb: Any, plot: Plot, live: bool) -> Any:
+    """A live view shows the last seconds, a recording all of it."""
     unit = f" ({plot.unit})" if plot.unit else ""
     return rrb.TimeSeriesView(
-        origin=plot.path, name=f"{plot.title}{unit}", plot_legend=rrb.PlotLegend(corner="RightTop")
-    )
+        origin=plot.path, name=f"{plot.title}{unit}", plot_legend=rrb.PlotLegend(corner="RightTop"),
+        axis_x=_last_seconds(rrb) if live else None,
+    )  # fmt: skip
+
+
+def _last_seconds(rrb: Any) -> Any:
+    edge = rrb.TimeRangeBoundary
+    return rrb.TimeAxis(view_range=rrb.TimeRange(edge.cursor_relative(seconds=-LIVE_WINDOW_S), edge.cursor_relative()))
 
 
 def _events(rrb: Any, layout: Layout) -> Any:

@@ -58,7 +58,7 @@ class LiveView:
             self.rec.save(save, default_blueprint=look)
         else:
             self.rec.connect_grpc(f"rerun+http://127.0.0.1:{port}/proxy", default_blueprint=look)
-        self._painter.prepare(About("live", {"Robot": self._robot_name()}, self._start, self._start))
+        self._painter.prepare(About("Live session", {"Robot": self._robot_name()}, self._start, self._start))
         self._lines: dict[str, list[tuple[Plot, Line]]] = {}
         for plot in self.layout.plots:
             for line in plot.lines:
@@ -88,7 +88,7 @@ class LiveView:
         self._images()
         self._pose(now)
         if now - self._told >= HEALTH_NS:
-            self._health(now)
+            self._health()
 
     def _curves(self, stream: str, lines: list[tuple[Plot, Line]]) -> None:
         every = max(1, round(self._readers[stream].spec.rate_hz / CURVE_HZ))
@@ -134,7 +134,8 @@ class LiveView:
             self._painter.at(now)
             self._painter.robot.move(self.rec, joints)
 
-    def _health(self, now: int) -> None:
+    def _health(self) -> None:
+        now = self._clock.now()  # not the step's beginning: logging may have taken its time
         seconds = (now - self._told) / 1e9
         self._told = now
         rates, ages = [], []
@@ -144,7 +145,7 @@ class LiveView:
             self._counts[name] = written
             rates.append(100.0 * (written - before) / (seconds * hz))
             newest = reader.latest()
-            ages.append(float("nan") if newest is None else (now - newest.t_arrival) / 1e6)
+            ages.append(float("nan") if newest is None else max(0, self._clock.now() - newest.t_arrival) / 1e6)
         if rates:
             at = np.array([now], np.int64)
             self._painter.vectors("health/rate", at, np.array([rates]))

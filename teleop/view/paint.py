@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -204,8 +204,10 @@ def _series(names: Sequence[str], kind: str) -> Any:
 
 def _explain(about: About, layout: Layout) -> str:
     """The text beside the pictures."""
-    facts: Mapping[str, str] = {**about.facts, "Length": f"{(about.t_end - about.t_start) / 1e9:.1f} s"}
-    lines = [f"## Recording {about.name}", "", *(f"- **{k}:** {v}" for k, v in facts.items())]
+    facts: dict[str, str] = dict(about.facts)
+    if about.t_end > about.t_start:
+        facts["Length"] = f"{(about.t_end - about.t_start) / 1e9:.1f} s"
+    lines = [f"## {about.name}", "", *(f"- **{k}:** {v}" for k, v in facts.items())]
     kinds = {line.kind for p in layout.groups for line in p.lines}
     if kinds:
         lines += ["", "### Curves", "", "One colour a joint.", "", *(f"- {w}" for k, w in WORDS.items() if k in kinds)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import socket
@@ -26,10 +27,16 @@ def load_rerun() -> Any:
 
 
 def viewer_program() -> str:
-    """The viewer that came with the package.  :raises MissingExtra: it is not installed."""
+    """The viewer itself, not the script around it, which would leave it behind when it is ended.
+
+    :raises MissingExtra: it is not installed.
+    """
     load_rerun()
-    beside = Path(sys.executable).with_name("rerun")
-    found = str(beside) if beside.exists() else shutil.which("rerun")
+    package = importlib.util.find_spec("rerun_cli")
+    for folder in (package.submodule_search_locations or ()) if package is not None else ():
+        if (Path(folder) / "rerun").exists():
+            return str(Path(folder) / "rerun")
+    found = shutil.which("rerun")
     if found is None:
         raise MissingExtra("rerun (its viewer)", "view")
     return found
@@ -60,9 +67,14 @@ def start_viewer(what: Sequence[str], web: bool = False, port: int | None = None
     if not web:
         require_display()
     command = [viewer_program(), "--bind", "127.0.0.1", "--hide-welcome-screen"]
-    command += ["--web-viewer", "--web-viewer-port", str(free_port())] if web else []
+    if web:
+        page = free_port()
+        command += ["--web-viewer", "--web-viewer-port", str(page)]
+        print(f"the view is at http://127.0.0.1:{page} (Ctrl-C ends it)", file=sys.stderr)
+    command += [] if what else ["--memory-limit", "2GiB"]  # a session may be long; the oldest is dropped
     command += ["--port", str(port if port is not None else free_port())]
-    return subprocess.Popen([*command, *what], stdin=subprocess.DEVNULL, start_new_session=not web)
+    quiet = {"RUST_LOG": "error", **os.environ}  # else the viewer tells the terminal about its graphics card
+    return subprocess.Popen([*command, *what], stdin=subprocess.DEVNULL, start_new_session=not web, env=quiet)
 
 
 def merge(parts: Sequence[Path], out: Path) -> None:

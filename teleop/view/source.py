@@ -95,7 +95,7 @@ class LogSource:
             "Robot": self.embodiment.name if self.embodiment else "–",
             "Samples": f"{sum(log.counts.values()):,}" + (f", {lost} lost" if lost else ""),
         }
-        return About(path.name.split(".", 1)[0], facts, start, span[1])
+        return About(_title(path.name.split(".", 1)[0]), facts, start, span[1])
 
     def _of(self, stream: str) -> Columns:
         if stream not in self._columns:
@@ -163,7 +163,7 @@ class EpisodeSource:
             "Rows": f"{episode.rows} at {meta['rate_hz']:g} Hz",
             "Quality": str(meta.get("quality", {}).get("verdict", "–")),
         }
-        return About(episode.name, facts, int(episode.t_ns[0]), int(episode.t_ns[-1]))
+        return About(_title(episode.name), facts, int(episode.t_ns[0]), int(episode.t_ns[-1]))
 
     def series(self, line: Line) -> tuple[Instants, Floats]:
         """Instants (N,) and values (N, n)."""
@@ -206,3 +206,7 @@ class EpisodeSource:
     def close(self) -> None:
         """Let go of the file."""
         self._episode.close()
+
+
+def _title(name: str) -> str:
+    return f"Episode {name}" if name.isdigit() else name.capitalize()
