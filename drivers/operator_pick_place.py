@@ -88,7 +88,7 @@ class PickPlaceOperator:
         pedals: str = "pedals",
         variation: float = 1.0,
     ) -> None:
-        self._world, self._seed, self._variation = world, seed, variation
+        self._world, self._variation = world, variation
         self._left, self._right, self._pedals = exo_left, exo_right, pedals
         self._gloves = (glove_left, glove_right)
         self._embodiment = load_embodiment(embodiment)

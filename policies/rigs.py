@@ -30,8 +30,7 @@ def policy_rig(rig: Rig, spec: PolicySpec) -> Rig:
 
 
 def _keeps(plan: DevicePlan, needed: set[str]) -> bool:
-    pedals = any(s.name.endswith("/pedals") for s in plan.streams)
-    return plan.moves or plan.serves or pedals or bool(needed & {s.name for s in plan.streams})
+    return plan.moves or plan.serves or bool(plan.pedals) or bool(needed & {s.name for s in plan.streams})
 
 
 def check_fit(rig: Rig, plans: Mapping[str, DevicePlan], spec: PolicySpec) -> None:

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from telerig.hardware.errors import ConfigError, DeviceError
 from telerig.teleop import realtime
 from telerig.teleop.episodes import EpisodeCommand, episode_sample
@@ -76,7 +74,7 @@ def build(rig: Rig, folder: Path, options: LiveOptions) -> Session:
     if (emulation := emulation_process(rig, folder)) is not None:
         processes.append(emulation)
     stale = {s.name: ms / 1e3 for n, p in plans.items() if (ms := rig.devices[n].rig.stale_ms) for s in p.streams}
-    pedals = next((f"{n}/pedals" for n, p in plans.items() if any(s.name == f"{n}/pedals" for s in p.streams)), "")
+    pedals = next((p.pedals for p in plans.values() if p.pedals), "")
     loop: dict[str, Any] = {"rig": told, "agent": dict(options.agent), "rate_hz": rate}
     loop["options"] = {"dry_run": options.dry_run, "speed": options.speed, "home": options.home, "stale_s": stale}
     loop["needs"] = list(options.needs)
@@ -144,10 +142,3 @@ def wait_until_running(session: Session, limit_s: float = 30.0) -> None:
             raise DeviceError(f"did not start within {limit_s:.0f} s: {words}")
         pause.wait(0.05)
     session.control.go()
-
-
-def applied_latency_ms(sent: Any, applied: Any) -> float:
-    """From the newest operator sample's arrival to the bus write, of one command, ms; NaN where it does not apply."""
-    if int(applied.array("command_seq")) != int(sent.array("command_seq")):
-        return float("nan")
-    return float(applied.t_sample - int(np.asarray(sent.array("t_inputs"))[1])) / 1e6

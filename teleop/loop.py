@@ -120,7 +120,7 @@ class LoopCore:
         self._home = self._home and status.state is State.IDLE
         if status.changed and status.state is State.MATCHING:
             self.agent.reset()  # whatever it had in mind belongs to before
-        self._send(now, status, intended)
+        self._send(now, status)
         self._report(now, status, switches.episode)
         index = self.freshness.names.index(stale.stream) if stale else -1
         self._ticks += 1
@@ -160,7 +160,7 @@ class LoopCore:
                 return target.name
         return None
 
-    def _send(self, now: int, status: Status, intended: Mapping[str, Command]) -> None:
+    def _send(self, now: int, status: Status) -> None:
         shaped = self.shaper.move(now, status.state)
         if not self._options.dry_run:
             for command in shaped:

@@ -102,7 +102,7 @@ def operate(
 
     :raises DeviceError: the loop died.
     """
-    keyboard_enable = not any(s.name.endswith("/pedals") for s in (m.spec for m in session.memories.values()))
+    keyboard_enable = not any(name.endswith("/pedals") for name in session.memories)
     console = Console(stderr=True)
     screen = Screen(session, rig.name, keyboard_enable, recording)
     if not realtime.fifo_granted():

@@ -51,6 +51,12 @@ class DevicePlan:
         return "socket" in {f.name for f in dataclasses.fields(self.device.driver.Config)}
 
     @property
+    def pedals(self) -> str:
+        """The stream of a pedal box, whose switches enable and stop; "" for other devices."""
+        name = f"{self.name}/pedals"
+        return name if any(s.name == name for s in self.streams) else ""
+
+    @property
     def images(self) -> bool:
         """Whether it encodes or renders images, which must give way to everything else."""
         return any(s.blobs for s in self.streams)

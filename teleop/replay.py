@@ -162,7 +162,7 @@ def replay_rig(rig: Rig) -> Rig:
 
 
 def _pressed(plan: DevicePlan) -> bool:
-    return not plan.device.rig.emulate and any(s.name.endswith("/pedals") for s in plan.streams)
+    return not plan.device.rig.emulate and bool(plan.pedals)
 
 
 def check(rig: Rig, trajectory: Trajectory) -> dict[str, str]:

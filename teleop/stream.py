@@ -142,15 +142,8 @@ class SharedReader:
 
     def window(self, t0: int, t1: int) -> list[Sample]:
         """Samples with ``t0 <= t_sample <= t1``, oldest first, as far back as the ring reaches."""
-        found: list[Sample] = []
-        written = self._memory.written
-        for seq in range(written - 1, max(-1, written - self.spec.capacity), -1):
-            sample = self.get(seq)
-            if sample is None or sample.t_sample < t0:
-                break
-            if sample.t_sample <= t1:
-                found.append(sample)
-        return found[::-1]
+        written = self._memory.written  # the oldest slot is left alone: the writer may be at it
+        return _window(self, range(written - 1, max(-1, written - self.spec.capacity), -1), t0, t1)
 
     def wait(self, seen: int, timeout_s: float) -> bool:
         """Wait until more than ``seen`` samples are written; False after ``timeout_s``."""
@@ -163,6 +156,18 @@ class SharedReader:
     def tap(self, start: int | None = None) -> Tap:
         """Every sample from now on (or from number ``start`` on)."""
         return Tap(self, self.written if start is None else start)
+
+
+def _window(reader: SharedReader | LocalReader, newest_first: range, t0: int, t1: int) -> list[Sample]:
+    """Samples with ``t0 <= t_sample <= t1``, oldest first, looking back until one is gone or too old."""
+    found: list[Sample] = []
+    for seq in newest_first:
+        sample = reader.get(seq)
+        if sample is None or sample.t_sample < t0:
+            break
+        if sample.t_sample <= t1:
+            found.append(sample)
+    return found[::-1]
 
 
 class Tap:
@@ -242,14 +247,8 @@ class LocalReader:
 
     def window(self, t0: int, t1: int) -> list[Sample]:
         """Samples with ``t0 <= t_sample <= t1``, oldest first, as far back as the ring reaches."""
-        found: list[Sample] = []
-        for seq in range(self.written - 1, max(-1, self.written - 1 - self.spec.capacity), -1):
-            sample = self.get(seq)
-            if sample is None or sample.t_sample < t0:
-                break
-            if sample.t_sample <= t1:
-                found.append(sample)
-        return found[::-1]
+        newest = self.written - 1
+        return _window(self, range(newest, max(-1, newest - self.spec.capacity), -1), t0, t1)
 
     def tap(self, start: int | None = None) -> Tap:
         """Every sample from now on (or from number ``start`` on)."""

@@ -78,7 +78,7 @@ class VirtualSession:
         self.devices = self._build_devices()
         targets = tuple(t for p in self.plans.values() for t in p.targets)
         self.agent = load_factory(agent["factory"])(rig, targets, dict(agent))
-        pedals = next((n for n in self._streams if n.endswith("/pedals")), "")
+        pedals = next((p.pedals for p in self.plans.values() if p.pedals), "")
         operator = OperatorInput({"pedals": pedals, "unattended": unattended}, self.readers, self.control)
         self.loop = LoopCore(
             self.agent, targets, rig.file.session.rate_hz, self.readers, self.write, self.emit, operator, self.clock,

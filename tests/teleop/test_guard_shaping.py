@@ -378,7 +378,7 @@ def test_speed_scales_the_velocity_limits() -> None:
     assert np.abs(np.diff(rig.path()[:, 0]) / DT).max() == pytest.approx(1.5)
 
 
-def test_a_humanoid_s_upper_body_costs_little(record_property: object) -> None:
+def test_a_humanoid_s_upper_body_costs_little() -> None:
     n = 28
     spec = TargetSpec(
         "robot/upper", Mode.JOINT_POSITION, tuple(f"j{i}" for i in range(n)), (-2.0,) * n, (2.0,) * n, (6.0,) * n,
