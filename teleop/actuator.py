@@ -65,11 +65,20 @@ class ActuatorLoop:
                 self._emit(event)
 
     def _refused(self, action: Action, error: CommandRefused) -> None:
-        """The robot will not: hold, and let the loop see it (a command nobody sent), so that it holds too."""
+        """The robot will not: hold, and let the loop see it (a command nobody sent), so that it holds too.
+
+        A robot that refuses to hold is damped.
+        """
         self._emit(Event(self._clock.now(), Level.ERROR, "actuator", "actuator.refused", str(error)))
-        with contextlib.suppress(CommandRefused):
-            self.device.hold()
-        self._report(action, Mode.HOLD, -1)
+        held = False
+        if action.command is not None:  # else it is hold() or damp() that it refused
+            with contextlib.suppress(CommandRefused):
+                self.device.hold()
+                held = True
+        if not held:
+            with contextlib.suppress(CommandRefused):
+                self.device.damp()
+        self._report(action, Mode.HOLD if held else Mode.DAMP, -1)
 
     def _carry_out(self, action: Action) -> None:
         if action.command is not None:

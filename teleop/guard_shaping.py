@@ -12,7 +12,7 @@ MATCHING from the measured pose to the intended, at most 0.3 rad/s velocities to
 ENGAGED  to the intended pose, within the target's limits          to the intended, within the target's limits
 HOLD     HOLD                                                      velocities to 0, height kept
 DAMPED   DAMP                                                      velocities to 0, height kept (legs that damp, fall)
-ESTOP    DAMP                                                      DAMP
+ESTOP    HOLD; DAMP 0.9 s after the last motion (or at once)       velocities 0 at once; DAMP after the same time
 ======== ========================================================= ===================================================
 
 For a base, the target's ``velocity`` and ``acceleration`` are the first and second derivative of the element: m/s² and
@@ -34,7 +34,7 @@ from telerig.hardware.errors import ConfigError
 from telerig.hardware.events import Event
 from telerig.teleop.profile import Vector, advance, goal_velocity
 from telerig.teleop.refusals import RefusalLog, objection
-from telerig.teleop.states import State
+from telerig.teleop.states import HOLD_TIME_NS, State
 
 SLOW = 0.3  # rad/s, while homing and matching
 SLOW_HEIGHT = 0.1  # m/s
@@ -107,6 +107,7 @@ class Shaper:
         self._newest: dict[str, Command] = {}
         self._seq = {t.name: 0 for t in self.targets}
         self._state = State.IDLE
+        self._moved = -(2**62)  # the last tick in a moving state
 
     @property
     def homed(self) -> bool:
@@ -150,8 +151,10 @@ class Shaper:
         self._state = state
         if state not in _MOVING:
             self._live = dict.fromkeys(self._live, False)
-        elif not all(self._live.values()):
-            self._start(now, state)
+        else:
+            self._moved = now
+            if not all(self._live.values()):
+                self._start(now, state)
         goal = self._aim(now, state)
         self._goals = (goal, self._goals[0], self._goals[1])
         limits = (self._low, self._high, self._v_max if state is State.ENGAGED else self._v_slow, self._a_max)
@@ -196,7 +199,8 @@ class Shaper:
         part = self._slices[spec.name]
         base = spec.mode is Mode.BASE_VELOCITY_HEIGHT
         mode = Mode.HOLD
-        if state is State.ESTOP or (state is State.DAMPED and not base):
+        estop_over = state is State.ESTOP and now - self._moved >= HOLD_TIME_NS
+        if estop_over or (state is State.DAMPED and not base):
             mode = Mode.DAMP
         elif base or self._live[spec.name]:
             mode = spec.mode

@@ -4,13 +4,15 @@ The worker calls :meth:`Watchdog.step` every cycle with the newest command of ea
 carries out what comes back.  When the newest accepted command has outlived its ttl the robot holds, 0.9 s later it
 damps.  After that, positions are refused until the loop has sent a HOLD or a DAMP (for a base: the guard's own
 command), which it does in every state but the moving ones: a loop that was suspended and goes on cannot resume a
-motion.  An e-stop damps at once and stays until the word is cleared *and* a command issued after that arrives.
+motion.  An e-stop is a stop of category 1 (docs/decisions/0009): the robot holds at once and damps 0.9 s after it was
+last moved, and it stays so until the word is cleared *and* a command issued after that arrives.
 
 Nothing here raises.  A fault in this module itself becomes a HOLD, then a DAMP, and an event.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -29,13 +31,14 @@ _LIMP = (Mode.HOLD, Mode.DAMP)
 class Action:
     """What to do with one target in this cycle.
 
-    :param mode: the target's own mode: call ``send(command)``; HOLD or DAMP: call ``hold()`` or ``damp()`` if
-        ``changed``.
+    :param mode: what the target does from now on.  With a ``command``: call ``send(command)``; else call ``hold()`` or
+        ``damp()`` if ``changed``.
     :param data: ``(size,)``, clamped; zeros for HOLD and DAMP without a command.
     :param command_seq: the command carried out, -1 for what the watchdog does by itself.
     :param clamped: ``data`` differ from what was sent.
     :param changed: the target was in another mode before.
-    :param command: for ``Actuator.send``: the command with clamped data; None for HOLD and DAMP.
+    :param command: for ``Actuator.send``: the command with clamped data; a base that holds is sent zero velocity at its
+        present height, because ``hold()`` would stiffen damped arms as well; None for other HOLDs and for DAMP.
     """
 
     target: str
@@ -59,6 +62,7 @@ class _Target:
     mode: Mode | None = None  # what the robot does now; None: as it was opened
     tripped: bool = False
     estop: bool = False
+    height: float = math.nan  # of a base, as last sent
     cleared: int = 0  # when the e-stop word was last seen set
 
 
@@ -67,6 +71,7 @@ class Watchdog:
 
     def __init__(self, targets: Sequence[TargetSpec], source: str = "watchdog") -> None:
         self._targets = [_Target(t, np.array(t.low, float), np.array(t.high, float)) for t in targets]
+        self._moved = -(2**62)  # when any target was last sent somewhere: hold() and damp() are for the whole device
         self._log = RefusalLog(source)
 
     def drain(self) -> list[Event]:
@@ -98,20 +103,27 @@ class Watchdog:
     def _one(self, now: int, t: _Target, command: Command | None, estop: bool) -> Action | None:
         if estop:
             t.cleared = now
-            t.tripped = True
-            if t.estop:
-                return None
-            t.estop = True
-            self._log.note(now, Level.ERROR, "guard.estop", "e-stop, damped", t.spec.name)
-            return self._act(t, Mode.DAMP)
+            return self._brake(now, t)
         accepted = None if command is None else self._accept(now, t, command)
         if accepted is not None:
             return accepted
-        if t.expires is None or t.estop or now <= t.expires:
+        if t.estop:  # the word is cleared, but the loop has not answered: the stop takes its course
+            return self._brake(now, t)
+        if t.expires is None or now <= t.expires:
             return None
         if now - t.expires >= DAMP_AFTER_NS:
             return self._lapse(now, t, Mode.DAMP)
         return self._lapse(now, t, Mode.HOLD)
+
+    def _brake(self, now: int, t: _Target) -> Action | None:
+        """E-stop: HOLD at once, DAMP 0.9 s after the last motion (at once if that is longer ago), once each."""
+        mode = Mode.DAMP if t.mode is Mode.DAMP or now - self._moved >= DAMP_AFTER_NS else Mode.HOLD
+        if t.estop and t.mode is mode:
+            return None
+        if not t.estop:
+            t.estop = t.tripped = True
+            self._log.note(now, Level.ERROR, "guard.estop", "e-stop, holding, then damped", t.spec.name)
+        return self._act(now, t, mode)
 
     def _lapse(self, now: int, t: _Target, mode: Mode) -> Action | None:
         """HOLD or DAMP on the watchdog's own account; once each, and never from DAMP back to HOLD."""
@@ -122,7 +134,7 @@ class Watchdog:
             return None
         why = "no living command, holding" if mode is Mode.HOLD else "no living command for 1 s, damped"
         self._log.note(now, Level.WARNING, f"guard.watchdog.{mode.name.lower()}", why, t.spec.name)
-        return self._act(t, mode)
+        return self._act(now, t, mode)
 
     def _accept(self, now: int, t: _Target, command: Command) -> Action | None:
         """Carry out a command that is new and in order; None for one seen before or refused."""
@@ -140,7 +152,7 @@ class Watchdog:
             self._log.note(now, Level.INFO, "guard.rearmed", "commands are taken again", t.spec.name)
         t.estop = t.tripped = False
         if command.mode != t.spec.mode:
-            return self._act(t, Mode(command.mode), command.seq)
+            return self._act(now, t, Mode(command.mode), command.seq)
         return self._send(now, t, command)
 
     def _order(self, t: _Target, command: Command) -> tuple[str, str] | None:
@@ -149,8 +161,7 @@ class Watchdog:
             return "order", f"command {command.seq}, out of order after {t.seq}"
         if t.estop and command.t_issued <= t.cleared:
             return "estop", "a command from before the e-stop was reset"
-        base = t.spec.mode is Mode.BASE_VELOCITY_HEIGHT and command.source == Source.GUARD
-        if t.tripped and not limp and not base:
+        if t.tripped and not limp and not _stands(t.spec, command):
             return "tripped", "a motion after the watchdog tripped; HOLD or DAMP has to come first"
         return None
 
@@ -163,9 +174,22 @@ class Watchdog:
             text = f"{t.spec.names[worst]} at {raw[worst]:.4f}, clamped to {data[worst]:.4f}"
             self._log.refuse(now, t.spec.name, "clamped", text)
         changed, t.mode = t.mode is not t.spec.mode, t.spec.mode
+        if not _stands(t.spec, command):
+            self._moved = now
+        if t.spec.mode is Mode.BASE_VELOCITY_HEIGHT:
+            t.height = float(data[-1])
         out = replace(command, data=data)
         return Action(t.spec.name, t.spec.mode, data, command.seq, clamped, changed, out)
 
-    def _act(self, t: _Target, mode: Mode, seq: int = -1) -> Action:
+    def _act(self, now: int, t: _Target, mode: Mode, seq: int = -1) -> Action:
         changed, t.mode = t.mode is not mode, mode
-        return Action(t.spec.name, mode, np.zeros(t.spec.size), seq, False, changed)
+        data, command = np.zeros(t.spec.size), None
+        if changed and mode is Mode.HOLD and math.isfinite(t.height):
+            data[-1] = t.height
+            command = Command(seq, t.spec.name, t.spec.mode, data, Source.GUARD, now, (now, now))
+        return Action(t.spec.name, mode, data, seq, False, changed, command)
+
+
+def _stands(spec: TargetSpec, command: Command) -> bool:
+    """Whether a command is the guard's own to a base, which takes it to rest and keeps it there."""
+    return spec.mode is Mode.BASE_VELOCITY_HEIGHT and command.source == Source.GUARD

@@ -9,7 +9,7 @@ MATCHING slews to the operator's pose, ≤ 0.3 rad/s   every joint within 0.15 r
 ENGAGED  follows the agent within its limits            released, stale, refused, silent, tripped, late (HOLD)
 HOLD     holds where it is                              0.9 s (DAMPED), a new press of *enable* (MATCHING)
 DAMPED   limp, damped                                   a new press of *enable* (MATCHING)
-ESTOP    limp, damped, latched                          an explicit reset, *stop* closed, *enable* released (IDLE)
+ESTOP    holds, damped 0.9 s after its last motion      an explicit reset, *stop* closed, *enable* released (IDLE)
 ======== ============================================== ============================================================
 
 HOMING is an addition to the design's list: the robot goes home when a session starts, nobody steers it, and it stops

@@ -229,6 +229,8 @@ class MujocoRobot:
         if status is not Status.OK:
             text = f"{self.context.name}: the robot refused a message of kind {message.kind & 0x7F}: {status.name}"
             self.context.emit(Event(now, Level.WARNING, self.context.name, "robot.refused", text))
+            if message.kind == Kind.HOLD | simbus.REPLY:  # what does not hold must not go on either
+                self.damp()
         return []
 
     def _sample(self, state: simbus.State, asked: int, arrived: int) -> Sample:

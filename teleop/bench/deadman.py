@@ -47,7 +47,9 @@ FRESH_NS = 1_000_000_000  # a recorder that gives way to everything may be slow;
 class DeadmanBench:
     """What to do to the session, how often each.
 
-    :raises ConfigError: an unknown target, signal or cause.
+    :param rows: only these, by their names in the result (``loop/KILL``, ``estop``); empty: whatever the other
+        parameters name.
+    :raises ConfigError: an unknown target, signal, cause or row.
     """
 
     moments: int = 20
@@ -55,11 +57,27 @@ class DeadmanBench:
     signals: tuple[str, ...] = SIGNALS
     causes: tuple[str, ...] = CAUSES
     seed: int = 0
+    rows: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for key, allowed in (("targets", TARGETS), ("signals", SIGNALS), ("causes", CAUSES)):
+        known = (*CAUSES, *(f"{t}/{s}" for t in TARGETS for s in SIGNALS))
+        for key, allowed in (("targets", TARGETS), ("signals", SIGNALS), ("causes", CAUSES), ("rows", known)):
             if unknown := [v for v in getattr(self, key) if v not in allowed]:
                 raise ConfigError(f"--{key} {unknown[0]}: choose from {','.join(allowed)}")
+
+    @property
+    def plan(self) -> list[tuple[str, str]]:
+        """Target and signal, or "" and cause, row by row; what ends a session comes last of what shares it."""
+        order = sorted(TARGETS, key=("recorder", "cli", "loop", "agent").index)
+        every = [("", c) for c in CAUSES] + [(t, s) for t in order for s in SIGNALS]
+        if self.rows:
+            return [(t, name) for t, name in every if row(t, name) in self.rows]
+        return [(t, n) for t, n in every if (n in self.causes if not t else t in self.targets and n in self.signals)]
+
+
+def row(target: str, name: str) -> str:
+    """A row's name in the result."""
+    return f"{target}/{name}" if target else name
 
 
 class Stand:
@@ -183,11 +201,7 @@ def _cause(hosted: HostedSession, name: str) -> Callable[[], None]:
 def measure(bench: DeadmanBench, progress: Callable[[float], None] = lambda fraction: None) -> dict[str, Any]:
     """Every target with every signal, then every cause, so many times each (docs/benchmarks.md says what is reported)."""
     rng = random.Random(bench.seed)
-    # what ends a session comes last of what shares it
-    plan = [
-        (t, s) for t in sorted(bench.targets, key=("recorder", "cli", "loop", "agent").index) for s in bench.signals
-    ]
-    plan = [("", c) for c in bench.causes] + plan
+    plan = bench.plan
     rows: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="telerig-deadman-") as scratch:
         stand = Stand(Path(scratch))
@@ -197,7 +211,7 @@ def measure(bench: DeadmanBench, progress: Callable[[float], None] = lambda frac
                 for k in range(bench.moments):
                     verdicts.append(strike(stand, rng, target, name))
                     progress((i + (k + 1) / bench.moments) / len(plan))
-                rows[f"{target}/{name}" if target else name] = summary(verdicts)
+                rows[row(target, name)] = summary(verdicts)
         finally:
             stand.close()
     return _figures(rows, bench)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 STILL_RAD_S = 0.05
@@ -21,8 +22,9 @@ class Verdict:
     """One stop.
 
     :param speed: rad/s of the fastest joint when it happened.
-    :param stopped_ms: until the last control period in which a joint was driven or held and faster than 0.05 rad/s.  A
-        limp robot's arms sink by their weight (damped): that is no motion anybody commands, and it ends the count.
+    :param stopped_ms: until the first instant from which every joint stayed under 0.05 rad/s until the robot was damped
+        for good (arms that are damped sink by their weight, which nobody commands); infinite if it did not come to rest
+        before that.
     :param damped_ms: until the robot was damped or off, for good; infinite if it was not.
     :param orphans: processes that were left 2 s after the command line was killed.
     """
@@ -51,13 +53,14 @@ def judge(log: NDArray[Any], at: int, watch_s: float = WATCH_S) -> Verdict:
     if not log.size or int(log["t"][-1]) < end:
         return Verdict(speed, math.inf, math.inf)
     limp = (after["mode"] == LIMP[0]) | (after["mode"] == LIMP[1])
-    fast = after["t"][(after["speed"] >= STILL_RAD_S) & ~limp]
-    driven = after["t"][~limp]
-    stopped = (int(fast[-1]) - at) / 1e6 if fast.size else 0.0
-    if limp[-1]:
-        first = after["t"][after["t"] > driven[-1]][0] if driven.size else after["t"][0]
-        return Verdict(speed, stopped, (int(first) - at) / 1e6)
-    return Verdict(speed, stopped, math.inf)
+    driven = np.flatnonzero(~limp)
+    first = int(driven[-1]) + 1 if driven.size else 0  # from this record on it is damped, if there is such a record
+    damped = (int(after["t"][first]) - at) / 1e6 if first < len(after) else math.inf
+    fast = np.flatnonzero(after["speed"][:first] >= STILL_RAD_S)
+    last = int(fast[-1]) if fast.size else -1
+    stands = last < first - 1 if first else speed < STILL_RAD_S  # else it was damped, or the log ended, in motion
+    stopped = (int(after["t"][last]) - at) / 1e6 if fast.size else 0.0
+    return Verdict(speed, stopped if stands else math.inf, damped)
 
 
 def summary(verdicts: Sequence[Verdict]) -> dict[str, Any]:

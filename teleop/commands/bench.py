@@ -56,14 +56,17 @@ def deadman(
     causes: Annotated[
         str, typer.Option(help="What else stops the robot ('' for none).")
     ] = "estop,released,exo_left,exo_right,glove_left,glove_right,pedals",
+    rows: Annotated[str, typer.Option(help="Only these, as the result names them: loop/KILL,estop,…")] = "",
     seed: Annotated[int, typer.Option(help="Other seeds, other moments.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Stop or kill any process, press e-stop, let go, unplug: the simulated arms must stand and then be damped.
 
     While both arms wave, everything being recorded.  The simulator's own log is the judge: every joint under 0.05 rad/s
-    within 250 ms, damped within 1.1 s, and no process left 2 s after the command line was killed.
+    within 250 ms and until the arms are damped, which they are within 1.1 s, and no process left 2 s after the command
+    line was killed.
     """
     from telerig.teleop.bench.deadman import DeadmanBench, names, run_deadman_bench
 
-    run_deadman_bench(DeadmanBench(moments, names(targets), names(signals), names(causes), seed), as_json)
+    what = DeadmanBench(moments, names(targets), names(signals), names(causes), seed, names(rows))
+    run_deadman_bench(what, as_json)

@@ -32,7 +32,7 @@ from telerig.hardware.samples import Layout, Sample
 from telerig.hardware.scene import SCENE, SceneRequest, placement_seed
 from telerig.hardware.specs import StreamSpec
 from telerig.hardware.wire import simbus
-from telerig.hardware.wire.simbus import RobotMode
+from telerig.hardware.wire.simbus import Kind, Message, RobotMode, Status
 
 MS = 1_000_000
 UPPER = "robot/upper"
@@ -404,6 +404,21 @@ def test_gains_come_back_after_damping() -> None:
         _, (state,) = rig.period(rig.home)
     assert np.array_equal(rig.world._opened().model.actuator_gainprm, gains)
     assert np.abs(state.array("position") - rig.home).max() < 0.05
+
+
+def test_a_robot_that_refuses_to_hold_is_damped(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig().open()
+    rig.period(rig.home)
+    firmware = rig.world.robot_emulator
+    obey = firmware._command
+
+    def stubborn(now: int, kind: Kind, message: Message) -> Status:
+        return Status.BAD_KIND if kind is Kind.HOLD else obey(now, kind, message)
+
+    monkeypatch.setattr(firmware, "_command", stubborn)
+    rig.robot.hold()
+    rig.period()
+    assert firmware.mode is RobotMode.DAMP
 
 
 def test_base_commands_are_kept_and_move_nothing() -> None:

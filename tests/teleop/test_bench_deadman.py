@@ -45,7 +45,9 @@ def test_a_robot_that_stands_and_then_sinks_damped_is_safe() -> None:
     [
         (((2000, 0.01, HOLD),), 155.0, math.inf),  # never damped
         (((1200, 0.01, HOLD), (2000, 0.3, DAMP)), 155.0, 1200.0),  # too late
-        (((1020, 0.3, HOLD), (2000, 0.0, DAMP)), 1015.0, 1020.0),  # moved once more
+        (((1000, 0.01, HOLD), (1005, 0.06, HOLD), (1050, 0.01, HOLD), (2000, 0.0, DAMP)), 1000.0, 1050.0),  # once more
+        (((1020, 0.3, HOLD), (2000, 0.0, DAMP)), math.inf, 1020.0),  # damped while it moved
+        (((1020, 0.3, DAMP), (1050, 0.01, HOLD), (2000, 0.3, DAMP)), 1015.0, 1050.0),  # sank, was held, sank
         (((1100, 0.0, DAMP), (1110, 0.0, HOLD), (2000, 0.0, DAMP)), 155.0, 1110.0),  # damped, but not for good
         (((1300, 0.0, DAMP),), math.inf, math.inf),  # the log ends: nobody knows
     ],
@@ -55,9 +57,23 @@ def test_every_other_end_is_a_failure(tail: Any, stopped: float, damped: float) 
     assert (found.stopped_ms, found.damped_ms, found.failed) == (stopped, damped, True)
 
 
-def test_a_robot_that_goes_limp_at_once_is_stopped_then() -> None:
-    found = judge(log((50, 1.0, POSITION), (1600, 0.4, DAMP)), 0)
-    assert (found.stopped_ms, found.damped_ms, found.failed) == (45.0, 50.0, False)
+@pytest.mark.parametrize("damped", [5, 50])
+def test_a_robot_that_goes_limp_in_motion_never_stopped(damped: int) -> None:
+    found = judge(log((damped, 1.0, POSITION), (1600, 0.01, DAMP)), 0)
+    assert (found.stopped_ms, found.damped_ms, found.failed) == (math.inf, damped, True)
+
+
+def test_a_robot_that_stood_may_be_damped_at_once() -> None:
+    found = judge(log((5, 0.01, HOLD), (1600, 0.4, DAMP)), 0)
+    assert (found.stopped_ms, found.damped_ms, found.failed) == (0.0, 5.0, False)
+
+
+def test_the_rows_are_what_is_asked_for() -> None:
+    every = [deadman.row(t, n) for t, n in deadman.DeadmanBench().plan]
+    assert set(every) == {*deadman.CAUSES, *(f"{t}/{s}" for t in deadman.TARGETS for s in deadman.SIGNALS)}
+    bench = deadman.DeadmanBench(targets=("cli",), signals=("KILL",), causes=("estop",))
+    assert bench.plan == [("", "estop"), ("cli", "KILL")]
+    assert deadman.DeadmanBench(rows=("loop/KILL", "pedals")).plan == [("", "pedals"), ("loop", "KILL")]
 
 
 def test_the_worst_moment_counts() -> None:
@@ -67,7 +83,7 @@ def test_the_worst_moment_counts() -> None:
 
 
 def test_what_nobody_can_stop_is_refused() -> None:
-    for key in ("targets", "signals", "causes"):
+    for key in ("targets", "signals", "causes", "rows"):
         with pytest.raises(ConfigError, match=f"--{key} nonsense"):
             deadman.DeadmanBench(**{key: ("nonsense",)})
 

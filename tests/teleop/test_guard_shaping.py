@@ -16,7 +16,7 @@ from telerig.hardware.commands import Command, Mode, Source, TargetSpec
 from telerig.hardware.errors import ConfigError
 from telerig.teleop.guard_shaping import SLOW, Shaper, Verdict
 from telerig.teleop.profile import goal_velocity
-from telerig.teleop.states import State
+from telerig.teleop.states import Inputs, Machine, State
 
 TICK = 5_000_000
 DT = 0.005
@@ -86,8 +86,34 @@ def test_what_each_state_sends() -> None:
         State.ENGAGED: (position, base),
         State.HOLD: (Mode.HOLD, base),
         State.DAMPED: (Mode.DAMP, base),
-        State.ESTOP: (Mode.DAMP, Mode.DAMP),
+        State.ESTOP: (Mode.DAMP, Mode.DAMP),  # it has never moved
     }
+
+
+def test_estop_holds_and_damps_0_9_s_after_the_last_motion_and_stops_a_base_at_once() -> None:
+    rig = Rig(ARM, BASE)
+    want = {ARM: (0.5, 0.2, 0.1), BASE: (1.0, 0.0, 0.8, 0.5)}
+    rig.tick(State.MATCHING, want, 100)
+    rig.tick(State.ENGAGED, want, 100)
+    height = rig.sent[-1][BASE.name].data[3]
+    assert rig.sent[-1][BASE.name].data[0] > 0.5
+    rig.sent.clear()
+    rig.tick(State.ESTOP, want, 179)
+    assert {s[ARM.name].mode for s in rig.sent} == {Mode.HOLD}
+    for sent in rig.sent:
+        assert sent[BASE.name].source is Source.GUARD
+        np.testing.assert_allclose(sent[BASE.name].data, (0.0, 0.0, 0.0, height), atol=BASE.velocity[3] * DT)
+    for _ in range(300):
+        assert {c.mode for c in rig.tick(State.ESTOP, want).values()} == {Mode.DAMP}
+
+
+@pytest.mark.parametrize("held", [1, 100, 178])
+def test_estop_after_a_hold_does_not_hold_longer(held: int) -> None:
+    rig = Rig(ARM, BASE)
+    rig.tick(State.ENGAGED, {ARM: (0.1, 0.2, 0.1), BASE: BASE.home}, 5)
+    rig.tick(State.HOLD, n=held)
+    assert rig.tick(State.ESTOP, n=179 - held)[ARM.name].mode is Mode.HOLD
+    assert rig.tick(State.ESTOP)[ARM.name].mode is Mode.DAMP
 
 
 def test_matching_starts_at_the_measured_pose_and_ramps_slowly_then_engages_at_full_speed() -> None:
@@ -330,6 +356,30 @@ def test_whatever_is_intended_the_limits_hold_at_every_tick(
             assert (np.abs(v_new) <= v_max * (1 + 1e-9)).all()
             assert (np.abs(v_new - v) <= a_max * DT * (1 + 1e-6) + 1e-9).all()
             p, v = out.data, v_new
+
+
+PRESSES = st.lists(
+    st.tuples(st.booleans(), st.sampled_from([False, False, True]), st.booleans(), st.integers(1, 150)), max_size=12
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(PRESSES)
+def test_in_estop_there_is_a_hold_then_damping_within_0_9_s_and_never_back(
+    presses: list[tuple[bool, bool, bool, int]],
+) -> None:
+    """As the state machine leads there: (enable, stop, reset, ticks) one after another."""
+    rig, machine, entered, last = Rig(), Machine(T0), 0, Mode.HOLD
+    for enable, stop, reset, ticks in presses:
+        for _ in range(ticks):
+            status = machine.step(rig.now + TICK, Inputs(enable=enable, stop=stop, reset=reset, mismatch=0.0, home=True))
+            mode = rig.tick(status.state, {ARM: (0.1, 0.2, 0.1)})[ARM.name].mode
+            if status.state is State.ESTOP:
+                entered = rig.now if status.changed else entered
+                assert mode in (Mode.HOLD, Mode.DAMP)
+                assert mode is Mode.DAMP or last is not Mode.DAMP
+                assert mode is Mode.DAMP or rig.now - entered < 900_000_000
+            last = mode
 
 
 @settings(max_examples=10, deadline=None)

@@ -126,10 +126,63 @@ def test_a_damped_robot_is_not_stiffened_by_silence(worker: Worker) -> None:
     assert worker.cycle(3000) == []
 
 
-def test_estop_damps_at_once_and_needs_a_command_issued_after_its_reset(worker: Worker) -> None:
+def test_estop_holds_at_once_and_damps_0_9_s_later_whatever_is_sent(worker: Worker) -> None:
+    worker.send()
+    sent = worker.now
+    worker.now += 2 * MS
+    worker.log.clear()
+    for mode in (Mode.JOINT_POSITION, Mode.HOLD, Mode.DAMP, Mode.JOINT_POSITION):
+        worker.newest = worker.command(mode=mode)
+        worker.cycle(400, estop=True)
+    assert [(t - sent, a.mode, a.changed, a.command_seq) for t, a in worker.log] == [
+        (2 * MS, Mode.HOLD, True, -1),
+        (900 * MS, Mode.DAMP, True, -1),
+    ]
+    assert worker.codes() == ["guard.estop"]
+
+
+def test_estop_takes_its_course_though_its_word_is_cleared_and_the_loop_dead(worker: Worker) -> None:
+    worker.send()
+    sent = worker.now
+    worker.log.clear()
+    worker.cycle(100, estop=True)
+    worker.cycle(3000)
+    assert [(t - sent, a.mode) for t, a in worker.log] == [(0, Mode.HOLD), (900 * MS, Mode.DAMP)]
+
+
+@pytest.mark.parametrize("holding", [100, 600])
+def test_estop_while_holding_does_not_hold_longer(worker: Worker, holding: int) -> None:
+    worker.send()
+    sent = worker.now
+    while worker.now - sent < holding * MS:
+        worker.send(mode=Mode.HOLD)
+    worker.log.clear()
+    worker.cycle(3000, estop=True)
+    assert [(a.mode, a.changed) for _, a in worker.log] == [(Mode.HOLD, False), (Mode.DAMP, True)]
+    assert worker.log[-1][0] - sent == 900 * MS
+
+
+def test_estop_damps_at_once_what_has_stood_for_longer(worker: Worker) -> None:
+    worker.send()
+    sent = worker.now
+    while worker.now - sent < 900 * MS:
+        worker.send(mode=Mode.HOLD)
+    worker.log.clear()
+    worker.cycle(3000, estop=True)
+    assert [(a.mode, a.changed) for _, a in worker.log] == [(Mode.DAMP, True)]
+
+
+def test_estop_leaves_a_damped_robot_damped(worker: Worker) -> None:
+    worker.send()
+    worker.send(mode=Mode.DAMP)  # long before the 0.9 s are over
+    assert [(a.mode, a.changed) for a in worker.cycle(3000, estop=True)] == [(Mode.DAMP, False)]
+
+
+def test_estop_needs_a_command_issued_after_its_reset(worker: Worker) -> None:
     worker.send()
     (action,) = worker.cycle(estop=True)
-    assert (action.mode, action.changed) == (Mode.DAMP, True)
+    assert (action.mode, action.changed) == (Mode.HOLD, True)
+    assert [a.mode for a in worker.cycle(1000, estop=True)] == [Mode.DAMP]
     worker.newest = worker.command(mode=Mode.HOLD)
     assert worker.cycle(50, estop=True) == []
     during = worker.command(mode=Mode.HOLD)
@@ -147,7 +200,64 @@ def test_estop_damps_at_once_and_needs_a_command_issued_after_its_reset(worker: 
 
 
 def test_estop_before_any_command(worker: Worker) -> None:
-    assert [a.mode for a in worker.cycle(100, estop=True)] == [Mode.DAMP]
+    assert [a.mode for a in worker.cycle(100, estop=True)] == [
+        Mode.DAMP
+    ]  # nobody knows it to move: a limp arm stays limp
+
+
+class Humanoid:
+    """Arms and a base behind one watchdog; ``hold()`` and ``damp()`` are for both."""
+
+    def __init__(self) -> None:
+        self.now, self.seq = T0, 0
+        self.watchdog = Watchdog((ARM, BASE), "robot")
+        self.newest: dict[str, Command | None] = {}
+        self.log: list[tuple[int, Action]] = []
+
+    def send(self, arm: Mode, base: Source, ms: int = 2) -> None:
+        """Commands to both every 2 ms for so long; the base walks forward, unless the guard stops it."""
+        for _ in range(0, ms, 2):
+            self.now += 2 * MS
+            self.seq += 1
+            rest, walk = (self.now, (self.now, self.now)), np.array((0.0 if base is Source.GUARD else 0.5, 0, 0, 0.6))
+            self.newest = {
+                ARM.name: Command(self.seq, ARM.name, arm, np.full(2, 0.5), Source.OPERATOR, *rest),
+                BASE.name: Command(self.seq, BASE.name, BASE.mode, walk, base, *rest),
+            }
+            self.log += [(self.now, a) for a in self.watchdog.step(self.now, self.newest, False)]
+
+    def alone(self, ms: int, estop: bool) -> list[tuple[int, str, Mode, bool]]:
+        """What the watchdog does by itself: ms, target, what, and whether by ``hold()`` or ``damp()`` of the whole robot."""
+        start, out = self.now, []
+        while self.now < start + ms * MS:
+            self.now += 2 * MS
+            for a in self.watchdog.step(self.now, self.newest, estop):
+                whole = a.command is None and a.changed
+                out.append(((self.now - start) // MS, a.target, a.mode, whole))
+                if a.command is not None:
+                    np.testing.assert_array_equal(a.command.data, (0.0, 0.0, 0.0, 0.6))
+                    assert (a.target, a.command.mode, a.command_seq) == (BASE.name, BASE.mode, -1)
+        return out
+
+
+@pytest.mark.parametrize("base", [Source.OPERATOR, Source.GUARD])  # engaged; homing, or an agent without a base
+def test_estop_stands_a_base_at_its_height_at_once_and_damps_it_with_the_arms(base: Source) -> None:
+    robot = Humanoid()
+    robot.send(Mode.JOINT_POSITION, base, 50)
+    assert robot.alone(2000, estop=True) == [
+        (2, ARM.name, Mode.HOLD, True),
+        (2, BASE.name, Mode.HOLD, False),
+        (900, ARM.name, Mode.DAMP, True),
+        (900, BASE.name, Mode.DAMP, True),
+    ]
+
+
+@pytest.mark.parametrize("estop", [False, True])
+def test_a_base_that_is_stopped_does_not_stiffen_damped_arms(estop: bool) -> None:
+    robot = Humanoid()
+    robot.send(Mode.JOINT_POSITION, Source.OPERATOR)
+    robot.send(Mode.DAMP, Source.GUARD, 200)
+    assert not [a for a in robot.alone(3000, estop) if a[2] is Mode.HOLD and a[3]]
 
 
 def test_hard_clamp(worker: Worker) -> None:
@@ -231,7 +341,7 @@ def test_never_raises_never_sends_what_is_not_finite_or_outside_and_stops_in_tim
         for action in actions:
             assert np.isfinite(action.data).all()
             assert (np.abs(action.data) <= 1.0).all()
-            assert not (estop and action.mode is not Mode.DAMP)
+            assert not (estop and action.mode not in (Mode.HOLD, Mode.DAMP))
         worker.newest = None
         worker.log.clear()
         worker.now += 2 * MS
@@ -239,3 +349,38 @@ def test_never_raises_never_sends_what_is_not_finite_or_outside_and_stops_in_tim
         assert all(a.mode in (Mode.HOLD, Mode.DAMP) for _, a in worker.log)
     worker.cycle(4000)
     assert worker.watchdog._targets[0].mode is Mode.DAMP
+
+
+SENT = st.sampled_from([None, Mode.JOINT_POSITION, Mode.JOINT_POSITION, Mode.HOLD, Mode.DAMP])
+PHASES = st.lists(st.tuples(SENT, st.integers(1, 300)), max_size=6)
+
+
+@settings(max_examples=150, deadline=None)
+@given(PHASES, PHASES, st.integers(1, 700))
+def test_estop_holds_at_once_damps_within_0_9_s_and_is_latched(
+    before: list[tuple[Mode | None, int]], after: list[tuple[Mode | None, int]], pressed: int
+) -> None:
+    """Whatever was and is sent; ``pressed``: cycles of 2 ms until the word is cleared, which nobody answers."""
+    worker = Worker()
+    for mode, cycles in before:
+        for _ in range(cycles):
+            if mode is None:
+                worker.now += 2 * MS
+                worker.cycle()
+            else:
+                worker.send(mode=mode)
+    was = worker.watchdog._targets[0].mode
+    worker.log.clear()
+    start, sent = worker.now + 2 * MS, iter([mode for mode, cycles in after for _ in range(cycles)])
+    for _ in range(pressed):
+        worker.now += 2 * MS
+        if (mode := next(sent, None)) is not None:
+            worker.newest = worker.command(mode=mode)
+        worker.cycle(estop=True)
+    worker.cycle(1000)
+    assert all(a.mode in (Mode.HOLD, Mode.DAMP) and a.command is None for _, a in worker.log)
+    assert worker.log[0][0] == start  # at once
+    modes = [a.mode for _, a in worker.log]
+    assert modes in ([Mode.HOLD, Mode.DAMP], [Mode.DAMP])
+    assert modes == [Mode.DAMP] if was in (None, Mode.DAMP) else True
+    assert worker.log[-1][0] - start <= 900 * MS

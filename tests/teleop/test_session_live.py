@@ -81,11 +81,13 @@ def test_a_loop_that_stops_leaves_a_robot_that_holds_then_damps(tmp_path: Path, 
                 patience.check(f"the watchdog half: {wanted.name}")
 
 
-def test_estop_damps_at_once_and_only_a_reset_clears_it(tmp_path: Path) -> None:
+def test_estop_holds_then_damps_and_only_a_reset_clears_it(tmp_path: Path) -> None:
     with live(tmp_path) as rig:
         rig.engage()
         rig.session.control.press_estop()
         rig.until(lambda: rig.action() is Mode.DAMP and rig.state() is State.ESTOP, "damped")
+        stop = [s for s in rig.session.reader("robot/joints/applied").window(0, 2**62) if s.array("command_seq") < 0]
+        assert [Mode(int(s.array("action"))) for s in stop] == [Mode.HOLD, Mode.DAMP]
         ticks = rig.session.reader("loop/ticks").written
         rig.until(lambda: rig.session.reader("loop/ticks").written > ticks + 100, "half a second")
         assert rig.state() is State.ESTOP

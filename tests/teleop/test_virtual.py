@@ -92,8 +92,12 @@ def test_estop_is_latched_until_reset(follower: Follower) -> None:
     follower.engage()
     follower.session.control.press_estop()
     assert follower.run(0.02, State.ESTOP) is State.ESTOP
-    assert follower.action() is Mode.DAMP
+    assert follower.action() is Mode.HOLD  # at once
     follower.session.enable = False
+    assert follower.run(0.89) is State.ESTOP
+    assert follower.action() is Mode.HOLD
+    assert follower.run(0.02) is State.ESTOP
+    assert follower.action() is Mode.DAMP
     assert follower.run(1.0) is State.ESTOP
     follower.session.control.reset_estop()
     assert follower.run(0.05, State.IDLE) is State.IDLE
