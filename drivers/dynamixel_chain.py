@@ -150,10 +150,13 @@ class Chain:
         elif now - self._answered_at > SILENT_NS:
             quiet = SILENT_NS // 1_000_000
             raise DeviceLost(f"{self._context.name}: no servo has answered for {quiet} ms (bus power? cable?)")
-        self._count_misses(reading)
-        for ident, error in reading.errors.items():
-            self._note_error(ident, error)
-        self._probe(now)
+        if len(reading.errors) < len(self.active) or any(self._misses.values()):
+            self._count_misses(reading)
+        if self.alerts or any(reading.errors.values()) or any(self._errors.values()):
+            for ident, error in reading.errors.items():
+                self._note_error(ident, error)
+        if self.missing:
+            self._probe(now)
         return reading
 
     def _count_misses(self, reading: GroupReading) -> None:

@@ -64,13 +64,22 @@ class DynamixelChain:
         self._endings: list[tuple[int, str, int]] = []
         self._spoil = {ident: _Spoil() for ident in self.servos}
         self._random = random.Random(seed)
+        self._groups: dict[int, Callable[[Packet, int], None]] = {
+            Instruction.SYNC_READ: self._sync_read,
+            Instruction.FAST_SYNC_READ: self._sync_read,
+            Instruction.BULK_READ: self._bulk_read,
+            Instruction.FAST_BULK_READ: self._bulk_read,
+            Instruction.SYNC_WRITE: self._sync_write,
+            Instruction.BULK_WRITE: self._bulk_write,
+        }
         self._said: dict[int, tuple[tuple[int, int, bytes] | None, bytes]] = {}
 
     # -- the Emulator protocol -----------------------------------------------------------------------------------
     def step(self, now: int, data: bytes) -> bytes:
         """Take what the host has written, advance to ``now``, give what the servos have sent by then."""
-        for servo in self.servos.values():
-            servo.advance(now)
+        if not data:  # else whoever is spoken to is brought up to date then
+            for servo in self.servos.values():
+                servo.advance(now)
         self._end_faults(now)
         if self._parser.pending and now - self._heard_at > STALE_NS:
             for packet in self._parser.flush():
@@ -135,6 +144,8 @@ class DynamixelChain:
             raise ConfigError(f"fault '{kind}' is unknown here; known: {', '.join(FAULTS)}")
 
     def _end_faults(self, now: int) -> None:
+        if not self._ordered and not self._endings:
+            return
         self._endings += [(now + lasts, kind, ident) for kind, ident, lasts in self._ordered]
         self._ordered.clear()
         for ending in [e for e in self._endings if e[0] <= now]:
@@ -149,14 +160,7 @@ class DynamixelChain:
             return  # another servo's reply, echoed
         length = len(packet.params) + 10
         self._free_at = max(now, self._free_at) + round(length * self._byte_ns)
-        group = {
-            Instruction.SYNC_READ: self._sync_read,
-            Instruction.FAST_SYNC_READ: self._sync_read,
-            Instruction.BULK_READ: self._bulk_read,
-            Instruction.FAST_BULK_READ: self._bulk_read,
-            Instruction.SYNC_WRITE: self._sync_write,
-            Instruction.BULK_WRITE: self._bulk_write,
-        }.get(Instruction(packet.instruction) if packet.instruction in set(Instruction) else Instruction.STATUS)
+        group = self._groups.get(packet.instruction)
         for servo in self._addressed(packet.id):
             servo.heard(now)
         if group is not None:

@@ -195,9 +195,10 @@ class Servo:
         """Bring shaft and firmware up to ``now`` (ns)."""
         if self._now is None:
             self._now = self._last_heard = now
-        start, self._now = self._now, max(now, self._now)
+        start = self._now
         if now <= start:
             return
+        self._now = now
         if self.torque and (watchdog := self.get(table.BUS_WATCHDOG)) > 0:
             trip = self._last_heard + watchdog * table.WATCHDOG_UNIT_NS
             if trip < now:
@@ -214,16 +215,24 @@ class Servo:
     def _move(self, dt: float) -> None:
         if dt <= 0:
             return
+        if not self.torque:
+            self._limp(dt)
+            return
         mode = self.memory[table.OPERATING_MODE.address]
-        if self.torque and mode in _POSITION_MODES:
+        if mode in _POSITION_MODES:
             if self.get(table.POSITION_P_GAIN) or self.get(table.POSITION_I_GAIN):
                 self._servo(dt)
             else:
                 self._drift(LIMP_FRICTION + DAMPING_PER_GAIN * self.get(table.POSITION_D_GAIN), dt)
-        elif self.torque and mode == OperatingMode.VELOCITY:
+        elif mode == OperatingMode.VELOCITY:
             self.velocity = self.get(table.GOAL_VELOCITY) * table.RAD_S_PER_UNIT
             self.angle += self.velocity * dt
-        elif self.hand is not None:
+        else:
+            self._limp(dt)
+
+    def _limp(self, dt: float) -> None:
+        """Worn, it goes with the wearer; else it sinks."""
+        if self.hand is not None:
             self.angle = self.hand
             if self._now is not None and self._now - self._hand_moved > HAND_TIMEOUT_NS:
                 self.velocity = 0.0

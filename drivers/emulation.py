@@ -41,8 +41,10 @@ class Hosted:
 
     def next_due(self, now: int) -> int | None:
         """When something happens by itself."""
-        dues = [due for due in (self.emulator.next_due(now), self.pipe.next_due()) if due is not None]
-        return min(dues, default=None)
+        due, pipe = self.emulator.next_due(now), self.pipe.next_due()
+        if due is None or pipe is None:
+            return pipe if due is None else due
+        return min(due, pipe)
 
     def serve(self, now: int, readable: bool) -> None:
         """Bytes in, bytes out, as far as they are due."""

@@ -39,6 +39,7 @@ class ControlServer:
         self._path.unlink(missing_ok=True)
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.setblocking(False)
+        self._fd = self._listener.fileno()
         with _address(folder) as address:
             self._listener.bind(address)
         self._listener.listen(16)
@@ -46,12 +47,12 @@ class ControlServer:
 
     def filenos(self) -> list[int]:
         """For select."""
-        return [self._listener.fileno(), *self._clients]
+        return [self._fd, *self._clients]
 
     def serve(self, ready: Sequence[int]) -> None:
         """Answer every request that came on the descriptors that are ready."""
         for fd in ready:
-            if fd == self._listener.fileno():
+            if fd == self._fd:
                 client, _ = self._listener.accept()
                 client.setblocking(False)
                 self._clients[client.fileno()] = (client, bytearray())

@@ -93,6 +93,8 @@ class Pipe:
 
     def next_due(self) -> int | None:
         """When delayed bytes are to be delivered, or a fault ends."""
+        if not self._late and not self.faults:
+            return None
         late = [self._late[0][0]] if self._late else []
         return min(late + self.faults.ends(), default=None)
 

@@ -145,7 +145,7 @@ class ExoArm:
             "position": (position - table.CENTRE) * table.RAD_PER_TICK,
             "velocity": velocity * table.RAD_S_PER_UNIT,
         }
-        return [Sample(self._spec.name, reading.t1, t_sample, data, sigma, valid=np.tile(valid, 2))]
+        return [Sample(self._spec.name, reading.t1, t_sample, data, sigma, valid=np.concatenate((valid, valid)))]
 
     def close(self) -> None:
         """Close the port; the arm stays limp."""

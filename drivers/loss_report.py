@@ -19,8 +19,10 @@ class LossReport:
     def update(self, code: str, total: int, text: str, last: bool = False) -> None:
         """Tell how many are new in ``total`` since the last event of this code; ``last``: tell now or never."""
         new = total - self._told.get(code, 0)
+        if new <= 0:
+            return
         now = self._context.clock.now()
-        if new <= 0 or (now < self._next.get(code, 0) and not last):
+        if now < self._next.get(code, 0) and not last:
             return
         self._told[code], self._next[code] = total, now + REPORT_NS
         name = self._context.name

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,8 +75,7 @@ class TargetSpec:
         return len(self.names)
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """One command for one target.
 
     :param data: ``(target.size,)`` float64, in the target's order and unit; ignored for HOLD and DAMP.
@@ -120,29 +120,39 @@ def applied_stream(target: TargetSpec, rate_hz: float) -> StreamSpec:
     return StreamSpec(f"{target.name}/applied", fields, rate_hz)
 
 
+def _constant(value: int, dtype: str) -> NDArray[np.generic]:
+    array = np.array(value, dtype)
+    array.flags.writeable = False
+    return array
+
+
+_BYTES = [_constant(i, "<u1") for i in range(256)]  # modes and sources, made once
+_TTL = _constant(DEFAULT_TTL_NS, "<i8")
+
+
 def to_sample(command: Command, stream: str) -> Sample:
     """A command as a sample of its stream."""
     data = {
         "data": command.data,
-        "mode": np.uint8(command.mode),
-        "source": np.uint8(command.source),
-        "command_seq": np.int64(command.seq),
+        "mode": _BYTES[command.mode],
+        "source": _BYTES[command.source],
+        "command_seq": np.array(command.seq, np.int64),
         "t_inputs": np.array(command.t_inputs, np.int64),
-        "ttl": np.int64(command.ttl_ns),
+        "ttl": _TTL if command.ttl_ns == DEFAULT_TTL_NS else np.array(command.ttl_ns, np.int64),
     }
-    return Sample(stream, command.t_issued, command.t_issued, {k: np.asarray(v) for k, v in data.items()})
+    return Sample(stream, command.t_issued, command.t_issued, data)
 
 
 def from_sample(sample: Sample) -> Command:
     """The inverse of :func:`to_sample`; the target is the stream's name without its last part."""
-    oldest, newest = (int(v) for v in sample.array("t_inputs"))
+    oldest, newest = sample.array("t_inputs").tolist()
     return Command(
-        int(sample.array("command_seq")),
+        sample.array("command_seq").item(),
         sample.stream.rsplit("/", 1)[0],
-        Mode(int(sample.array("mode"))),
+        Mode(sample.array("mode").item()),
         sample.array("data"),
-        Source(int(sample.array("source"))),
+        Source(sample.array("source").item()),
         sample.t_arrival,
         (oldest, newest),
-        int(sample.array("ttl")),
+        sample.array("ttl").item(),
     )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +12,13 @@ from numpy.typing import NDArray
 from telerig.hardware.specs import FLAG_SPACED, FLAG_VALID_KNOWN, NONE, StreamSpec
 
 Value = NDArray[Any] | bytes
-_HEAD = struct.Struct("<QqqqqqI")  # specs.HEADER
+_HEAD = struct.Struct("<QqqqqqI4x")  # specs.HEADER, padded
 _SIZE = struct.Struct("<I")
+_ALIGN = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One sample of one stream.
+class Sample(NamedTuple):
+    """One sample of one stream.  Immutable; a tuple, because thousands are made a second on the control path.
 
     All instants are int ns.  ``t_arrival`` and ``t_sample`` are on the session clock (monotonic plus one constant, so
     they read as Unix time); ``t_device`` is the device's own clock, or None.  ``valid`` has one bit an element of the
@@ -39,7 +38,7 @@ class Sample:
     seq: int = -1
 
     def array(self, name: str) -> NDArray[Any]:
-        """A numeric field.  :raises TypeError: the field is a blob."""
+        """A numeric field; read-only where it came from a stream.  :raises TypeError: the field is a blob."""
         value = self.data[name]
         if isinstance(value, bytes):
             raise TypeError(f"{self.stream}: '{name}' is a blob")
@@ -53,24 +52,36 @@ class Sample:
         return value
 
 
+def _padded(size: int) -> int:
+    return (size + _ALIGN - 1) // _ALIGN * _ALIGN
+
+
 class Layout:
     """A stream's record in memory, with everything that can be worked out once worked out once.
 
-    The bytes are those of ``spec.dtype``; plain ``struct`` and slices are several times quicker than numpy's record access,
-    and this runs thousands of times a second on the control path.
+    Header (:data:`~telerig.hardware.specs.HEADER`), valid bits, arrays, each at a multiple of eight bytes; then, per blob,
+    its size and its bytes.  One copy in, one copy out: this runs thousands of times a second on the control path.
+
+    :ivar size: of a record, bytes.
     """
 
     def __init__(self, spec: StreamSpec) -> None:
         self.spec = spec
-        fields = spec.dtype.fields
-        assert fields is not None
-        self.size = spec.dtype.itemsize
-        self._valid_at, self._valid_bytes = fields["valid"][1], (spec.valid_size + 7) // 8
-        self._arrays = [
-            (a.name, np.dtype(a.dtype), a.shape, a.size, fields[a.name][1], np.dtype(a.dtype).itemsize * a.size)
-            for a in spec.arrays
-        ]
-        self._blobs = [(b.name, b.max_bytes, fields[f"{b.name}_size"][1], fields[b.name][1]) for b in spec.blobs]
+        self._valid_bytes = (spec.valid_size + 7) // 8
+        self._no_valid = bytes(_padded(self._valid_bytes))
+        self._arrays = []
+        at = _HEAD.size + len(self._no_valid)
+        for a in spec.arrays:
+            dtype = np.dtype(a.dtype)
+            size = dtype.itemsize * a.size
+            self._arrays.append((a.name, dtype, a.shape, at, bytes(_padded(size) - size)))
+            at += _padded(size)
+        self._fixed = at
+        self._blobs = []
+        for b in spec.blobs:
+            self._blobs.append((b.name, b.max_bytes, at, at + _SIZE.size))
+            at += _padded(_SIZE.size + b.max_bytes)
+        self.size = at
 
     def pack_into(self, buffer: memoryview, at: int, sample: Sample, seq: int) -> None:
         """Write a sample's record.
@@ -78,21 +89,24 @@ class Layout:
         :raises ValueError: a blob is longer than its field, or an array has another shape.
         """
         flags = FLAG_SPACED if sample.spaced else 0
+        valid = self._no_valid
         if sample.valid is not None:
             flags |= FLAG_VALID_KNOWN
-            first = at + self._valid_at
-            buffer[first : first + self._valid_bytes] = np.packbits(sample.valid, bitorder="little").tobytes()
+            valid = np.packbits(sample.valid, bitorder="little").tobytes().ljust(len(valid), b"\0")
         device_seq = NONE if sample.seq_device is None else sample.seq_device
         device_t = NONE if sample.t_device is None else sample.t_device
-        _HEAD.pack_into(buffer, at, seq, device_seq, device_t, sample.t_arrival, sample.t_sample, sample.sigma_t, flags)
-        data = sample.data
-        for name, dtype, shape, _, offset, size in self._arrays:
+        head = _HEAD.pack(seq, device_seq, device_t, sample.t_arrival, sample.t_sample, sample.sigma_t, flags)
+        pieces, data = [head, valid], sample.data
+        for name, dtype, shape, _, padding in self._arrays:
             value = data[name]
-            if not isinstance(value, np.ndarray) or value.dtype != dtype or value.shape != shape:
+            if type(value) is not np.ndarray or value.dtype is not dtype or value.shape != shape:
                 value = np.asarray(value, dtype)
                 if value.shape != shape:
                     raise ValueError(f"{self.spec.name}: '{name}' has shape {value.shape}, {shape} is right")
-            buffer[at + offset : at + offset + size] = value.tobytes()
+            pieces.append(value.tobytes())
+            if padding:
+                pieces.append(padding)
+        buffer[at : at + self._fixed] = b"".join(pieces)
         for name, most, size_at, offset in self._blobs:
             blob = bytes(data[name])
             if len(blob) > most:
@@ -101,17 +115,18 @@ class Layout:
             buffer[at + offset : at + offset + len(blob)] = blob
 
     def unpack_from(self, buffer: memoryview, at: int) -> Sample:
-        """Read a record; every array is a copy."""
-        seq, device_seq, device_t, arrival, instant, sigma, flags = _HEAD.unpack_from(buffer, at)
+        """Read a record; nothing of the sample refers to ``buffer``, and its arrays are read-only."""
+        raw = bytes(buffer[at : at + self._fixed])
+        seq, device_seq, device_t, arrival, instant, sigma, flags = _HEAD.unpack_from(raw)
         data: dict[str, Value] = {}
-        for name, dtype, shape, count, offset, _ in self._arrays:
-            data[name] = np.frombuffer(buffer, dtype, count, at + offset).reshape(shape).copy()
+        for name, dtype, shape, offset, _ in self._arrays:
+            data[name] = np.ndarray(shape, dtype, raw, offset)
         for name, most, size_at, offset in self._blobs:
             size = min(_SIZE.unpack_from(buffer, at + size_at)[0], most)
             data[name] = bytes(buffer[at + offset : at + offset + size])
         valid = None
         if flags & FLAG_VALID_KNOWN:
-            bits = np.frombuffer(buffer, np.uint8, self._valid_bytes, at + self._valid_at)
+            bits = np.frombuffer(raw, np.uint8, self._valid_bytes, _HEAD.size)
             valid = np.unpackbits(bits, count=self.spec.valid_size, bitorder="little").view(np.bool_)
         return Sample(
             self.spec.name, arrival, instant, data, sigma, None if device_t == NONE else device_t,

@@ -92,17 +92,6 @@ class StreamSpec:
         return sum(a.size for a in self.arrays)
 
     @cached_property
-    def dtype(self) -> np.dtype[Any]:
-        """The packed record: header, valid bits, then each field; a blob is ``NAME_size`` and ``NAME``."""
-        parts: list[Any] = [*HEADER, ("valid", "u1", ((self.valid_size + 7) // 8,))]
-        for item in self.fields:
-            if isinstance(item, ArraySpec):
-                parts.append((item.name, item.dtype, item.shape))
-            else:
-                parts += [(f"{item.name}_size", "<u4"), (item.name, f"V{item.max_bytes}")]
-        return np.dtype(parts)
-
-    @cached_property
     def capacity(self) -> int:
         """Slots in the ring, at least 4."""
         return max(4, int(np.ceil(self.rate_hz * self.capacity_s)))

@@ -6,7 +6,6 @@ the loop holds at once, whatever is left of the newest chunk.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from telerig.policies.inference import PolicyRunner
@@ -35,5 +34,5 @@ def run(child: Child) -> None:
             runner.reset(int(settings["seed"]) if newest is None else int(newest.array("seed")))
         now = child.clock.now()
         if (sample := schedule.step(now, readers)) is not None:
-            chunks.write(replace(sample, t_arrival=child.clock.now()))
+            chunks.write(sample._replace(t_arrival=child.clock.now()))
         child.clock.sleep_until(child.clock.now() + CYCLE_NS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from telerig.hardware.protocols import Observation
@@ -45,6 +44,6 @@ class VirtualInference:
     def __call__(self, now: int, readers: Observation, write: Callable[[Sample], object]) -> None:
         """One control period."""
         if (sample := self._schedule.step(now, readers)) is not None:
-            self._pending.append(replace(sample, t_arrival=now + self.runner.spec.latency_ns))
+            self._pending.append(sample._replace(t_arrival=now + self.runner.spec.latency_ns))
         while self._pending and self._pending[0].t_arrival <= now:
             write(self._pending.pop(0))

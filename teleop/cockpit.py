@@ -55,6 +55,11 @@ class Input:
         good = np.isfinite(value)
         if sample.valid is not None:
             good &= sample.valid[self._bits]
+        if np.logical_and.reduce(good):
+            self._last = value
+            self._seen.fill(sample.t_arrival)
+            return value
+        self._last = self._last.copy()  # it may be a sample's own array
         self._last[good], self._seen[good] = value[good], sample.t_arrival
         missing = ~good[self._take]
         if missing.any():
@@ -92,6 +97,7 @@ class Cockpit:
     """See :class:`telerig.hardware.protocols.Agent`.
 
     :param targets: all of the robot's; those that no part drives get no commands.
+    :ivar requires: every stream that is used: when one is stale the robot holds.
     :raises ConfigError: no parts, an unknown target, or two parts that drive the same joint.
     """
 
@@ -111,12 +117,9 @@ class Cockpit:
             if twice:
                 raise ConfigError(f"cockpit: {name}: {', '.join(twice)} driven twice")
         self._ttl = ttl_ns
+        self.requires = tuple(dict.fromkeys(p.input.stream for mine in self._parts.values() for p in mine))
+        self._into = {name: [np.array(p.into, int) for p in mine] for name, mine in self._parts.items()}
         self._seq = dict.fromkeys(self.drives, 0)
-
-    @property
-    def requires(self) -> tuple[str, ...]:
-        """Every stream that is used: when one is stale the robot holds."""
-        return tuple(dict.fromkeys(p.input.stream for mine in self._parts.values() for p in mine))
 
     def reset(self) -> None:
         """Forget everything remembered from earlier samples."""
@@ -139,11 +142,11 @@ class Cockpit:
     def _command(self, target: TargetSpec, samples: Mapping[str, Sample | None], now: int) -> Command | None:
         data = np.array(target.home)
         arrivals = []
-        for part in self._parts[target.name]:
+        for part, into in zip(self._parts[target.name], self._into[target.name], strict=True):
             sample = samples[part.input.stream]
             if sample is None:
                 return None
-            data[list(part.into)] = part.convert(part.input.read(sample, now), now)
+            data[into] = part.convert(part.input.read(sample, now), now)
             arrivals.append(sample.t_arrival)
         self._seq[target.name] += 1
         inputs = (min(arrivals), max(arrivals))

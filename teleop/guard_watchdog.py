@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -178,7 +178,7 @@ class Watchdog:
             self._moved = now
         if t.spec.mode is Mode.BASE_VELOCITY_HEIGHT:
             t.height = float(data[-1])
-        out = replace(command, data=data)
+        out = command._replace(data=data)
         return Action(t.spec.name, t.spec.mode, data, command.seq, clamped, changed, out)
 
     def _act(self, now: int, t: _Target, mode: Mode, seq: int = -1) -> Action:

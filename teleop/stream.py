@@ -1,6 +1,6 @@
 """Streams: one writer, many readers, across processes, in a memory file that dies with its last user.
 
-Layout of the ``memfd``: a page of header (magic, sequence written, futex word), then ``capacity`` slots of
+Layout of the ``memfd``: a page of header (magic, sequence written, futex word, whether anybody waits), then ``capacity`` slots of
 ``[seq + 1 | record | crc32 | seq + 1]``.  The writer marks a slot busy (0), copies, then publishes; a reader copies and
 checks that both marks are the ones it expected, so it never blocks the writer and never sees a torn record.  On machines
 with weaker store ordering than x86-64 the CRC decides too.  ``memfd`` rather than ``shared_memory``: with Python 3.11's
@@ -21,7 +21,7 @@ from telerig.hardware.samples import Layout, Sample
 from telerig.hardware.specs import StreamSpec
 from telerig.teleop import futex
 
-_WRITTEN, _FUTEX = 8, 16  # offsets in the header page: magic u64, written u64, futex u32
+_WRITTEN, _FUTEX, _WAITED = 8, 16, 20  # offsets in the header page: magic u64, written u64, futex u32, waited u32
 _MAGIC = 0x54454C4552494731  # "TELERIG1"
 _PAGE = 4096
 _U32 = struct.Struct("<I")
@@ -56,8 +56,17 @@ class StreamMemory:
     def publish(self, written: int) -> None:
         """Say that so many samples are written, and wake who waits."""
         self.words[_WRITTEN >> 3] = written
-        self._halves[_FUTEX >> 2] = (self.wakeups + 1) & 0xFFFFFFFF
-        futex.wake(self.futex_address)
+        halves = self._halves
+        halves[_FUTEX >> 2] = (halves[_FUTEX >> 2] + 1) & 0xFFFFFFFF
+        if halves[_WAITED >> 2]:
+            futex.wake(self.futex_address)
+
+    def expect_waiter(self) -> None:
+        """From now on somebody may wait here.  For good: most streams never see a waiter, and a system call a sample less.
+
+        A writer that looks at this very instant may miss it: the first wait ever on a stream can last its time-out.
+        """
+        self._halves[_WAITED >> 2] = 1
 
     @property
     def wakeups(self) -> int:
@@ -131,12 +140,15 @@ class SharedReader:
 
     def latest(self) -> Sample | None:
         """The newest whole sample; None while there is none."""
+        memory, cached = self._memory, self._cached
         for _ in range(8):  # the writer may lap the slot being copied: take the next newest
-            written = self._memory.written
+            written = memory.words[_WRITTEN >> 3]
+            if cached is not None and cached.seq == written - 1:
+                return cached  # immutable, and asked for again and again
             if written == 0:
                 return None
             if (sample := self.get(written - 1)) is not None:
-                self._cached = sample  # immutable, and asked for again and again
+                self._cached = sample
                 return sample
         return None
 
@@ -147,6 +159,7 @@ class SharedReader:
 
     def wait(self, seen: int, timeout_s: float) -> bool:
         """Wait until more than ``seen`` samples are written; False after ``timeout_s``."""
+        self._memory.expect_waiter()
         word = self._memory.wakeups
         if self._memory.written > seen:
             return True
@@ -190,13 +203,6 @@ class Tap:
         return samples, lost
 
 
-def _numbered(s: Sample, seq: int) -> Sample:
-    """``dataclasses.replace`` in a tenth of its time: this runs for every sample of virtual time."""
-    return Sample(
-        s.stream, s.t_arrival, s.t_sample, s.data, s.sigma_t, s.t_device, s.seq_device, s.valid, s.spaced, seq
-    )
-
-
 class LocalStream:
     """A stream within one process (virtual time): the same writing end without shared memory."""
 
@@ -208,7 +214,7 @@ class LocalStream:
 
     def write(self, sample: Sample) -> int:
         """Publish a sample; returns its sequence number."""
-        numbered = _numbered(sample, self.written)
+        numbered = Sample(*sample[:-1], self.written)
         if len(self.ring) >= self._capacity:
             self.ring[self.written % self._capacity] = numbered
         else:

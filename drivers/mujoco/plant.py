@@ -56,9 +56,13 @@ class Plant:
             self._set_mode(mode)
         self.data.ctrl[self._act] = goal
 
-    def step(self) -> float:
-        """One physics step; returns the speed of the fastest controlled joint, rad/s."""
+    def step(self) -> None:
+        """One physics step."""
         self._mj.mj_step(self.model, self.data)
+
+    @property
+    def speed(self) -> float:
+        """Of the fastest controlled joint, rad/s."""
         return float(np.abs(self.data.qvel[self.scene.dofs]).max())
 
     def measure(self) -> tuple[Array, Array, Array]:

@@ -19,13 +19,14 @@ from telerig.drivers.mujoco.bus import SocketServer
 from telerig.drivers.mujoco.firmware import RobotFirmware
 from telerig.drivers.mujoco.motion_log import MotionLog
 from telerig.drivers.mujoco.plant import Plant
-from telerig.drivers.mujoco.scene import Scene, build_scene
+from telerig.drivers.mujoco.scene import Scene, build_scene, static_surroundings
 from telerig.hardware.embodiment import load_embodiment
 from telerig.hardware.errors import ConfigError, DeviceLost
 from telerig.hardware.protocols import DeviceContext
 from telerig.hardware.samples import Sample
 from telerig.hardware.scene import SCENE, SceneRequest
 from telerig.hardware.specs import ArraySpec, StreamSpec
+from telerig.hardware.surroundings import Surroundings
 from telerig.hardware.wire import simbus
 
 PERIOD_NS = 5_000_000
@@ -85,6 +86,11 @@ class MujocoWorld:
         self._steps = 0
         self._scene_seq = -1
         self._losses = LossReport(context)
+
+    @staticmethod
+    def surroundings(config: Config) -> Surroundings | None:
+        """What stands still in this world, for viewers; None for the robot alone."""
+        return static_surroundings(config.task) if config.task else None
 
     @property
     def _scene(self) -> Scene:
@@ -219,7 +225,9 @@ class MujocoWorld:
         speed = 0.0
         for _ in range(SUBSTEPS):
             plant.command(firmware.mode, firmware.goal)
-            speed = max(speed, plant.step())
+            plant.step()
+            if self._log is not None:
+                speed = max(speed, plant.speed)
             if self._server is not None:
                 self._server.wait(0.0)
         firmware.measured(self._due, *plant.measure())

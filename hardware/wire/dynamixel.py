@@ -8,11 +8,10 @@ Source: ROBOTIS e-Manual, "DYNAMIXEL Protocol 2.0" (https://emanual.robotis.com/
 from __future__ import annotations
 
 import enum
-import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
-import numpy as np
+from fastcrc.crc16 import umts
 
 HEADER = b"\xff\xff\xfd"
 BROADCAST = 0xFE
@@ -68,29 +67,12 @@ ERROR_TEXT: dict[int, str] = {
 }
 
 
-def _tables() -> tuple[list[int], list[int]]:
-    """CRC-16 steps of one byte and of two; polynomial 0x8005, not reflected, initial value 0 (alias BUYPASS, UMTS)."""
-    crc = np.arange(256, dtype=np.uint32) << 8
-    for _ in range(8):
-        crc = np.where(crc & 0x8000, (crc << 1) ^ 0x8005, crc << 1) & 0xFFFF
-    high, low = np.divmod(np.arange(65536, dtype=np.uint32), 256)
-    first = crc[high] ^ (low << 8)  # after the first of two bytes
-    return crc.tolist(), (((first << 8) & 0xFFFF) ^ crc[first >> 8]).tolist()
-
-
-_CRC, _CRC2 = _tables()
-
-
 def crc16(data: bytes, crc: int = 0) -> int:
-    """The protocol's CRC of ``data``, continuing from ``crc``."""
-    count = len(data)
-    for word in struct.unpack(f">{count // 2}H", data[: count & ~1]):
-        crc = _CRC2[crc ^ word]
-    return ((crc << 8) & 0xFFFF) ^ _CRC[(crc >> 8) ^ data[-1]] if count & 1 else crc
+    """The protocol's CRC of ``data``, continuing from ``crc``: polynomial 0x8005, not reflected, initial value 0."""
+    return umts(data, crc)
 
 
-@dataclass(frozen=True, slots=True)
-class Packet:
+class Packet(NamedTuple):
     """One packet, unstuffed.  A status packet's ``params`` begin with the error byte (:attr:`error`, :attr:`data`)."""
 
     id: int
@@ -203,21 +185,22 @@ class Parser:
 
     def feed(self, data: bytes) -> list[Packet]:
         """Packets completed by ``data``, in order."""
-        self._buffer += data
+        buffer = self._buffer
+        buffer += data
         packets = []
         while self._align():
-            total = 7 + int.from_bytes(self._buffer[5:7], "little")
-            if len(self._buffer) < total:
+            total = 7 + (buffer[5] | buffer[6] << 8)
+            if len(buffer) < total:
                 break
-            raw = bytes(self._buffer[:total])
-            if crc16(raw[:-2]) != int.from_bytes(raw[-2:], "little"):
+            raw = bytes(buffer[:total])
+            if umts(raw[:-2]) != raw[-2] | raw[-1] << 8:
                 self.crc_errors += 1
                 self._skip(1)
                 continue
             fast = raw[4] == BROADCAST and raw[7] == Instruction.STATUS
             body = raw[8:-2] if fast else unstuff(raw[7:-2])[1:]
             packets.append(Packet(raw[4], raw[7], body))
-            del self._buffer[:total]
+            del buffer[:total]
         return packets
 
     def flush(self) -> list[Packet]:
@@ -231,7 +214,7 @@ class Parser:
     def _align(self) -> bool:
         """Bring a believable header to the front; False while there is none or too little of it."""
         buffer = self._buffer
-        while True:
+        while buffer:
             at = buffer.find(HEADER)
             if at < 0:
                 keep = 2 if buffer.endswith(b"\xff\xff") else 1 if buffer.endswith(b"\xff") else 0
@@ -246,7 +229,8 @@ class Parser:
                     self._skip(1)
                     continue
                 return False
-            ident, length = buffer[4], int.from_bytes(buffer[5:7], "little")
+            ident, length = buffer[4], buffer[5] | buffer[6] << 8
             if buffer[3] == 0 and (ident <= MAX_ID or ident == BROADCAST) and 3 <= length <= self._max_length:
                 return True
             self._skip(1)
+        return False

@@ -13,7 +13,7 @@ from __future__ import annotations
 import struct
 import zlib
 from binascii import crc_hqx
-from dataclasses import dataclass
+from typing import NamedTuple
 
 SYNC = b"\xa5\x5a"
 VERSION = 1
@@ -29,8 +29,7 @@ _CRC = struct.Struct("<I")
 _MIRROR = bytes(int(f"{b:08b}"[::-1], 2) for b in range(256))
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One frame that passed both checks.
 
     :param seq: u32, counts the frames of this ``type`` that the device has made.

@@ -94,6 +94,7 @@ class HandMap:
 
     def __call__(self, counts: Vector) -> Vector:
         """Robot joints (m,) for ADC counts (16,); NaN in a joint that matters gives NaN."""
-        flexion = np.clip((counts[self.take] - self._open) / self._range, 0.0, 1.0)
-        result: Vector = np.clip(self._rest + self._matrix @ flexion, self._low, self._high)
+        flexion = np.minimum(np.maximum((counts[self.take] - self._open) / self._range, 0.0), 1.0)
+        # np.clip would cost five times as much, four times a tick
+        result: Vector = np.minimum(np.maximum(self._rest + self._matrix @ flexion, self._low), self._high)
         return result

@@ -59,7 +59,7 @@ class JointMap:
     def __call__(self, raw: Vector) -> Vector:
         """Robot joints (m,) for servo angles (n,); NaN in, NaN out."""
         angle = self._offset + self._gain * wrap(raw[self.take] - self._neutral)
-        result: Vector = np.clip(angle, self._low, self._high)
+        result: Vector = np.minimum(np.maximum(angle, self._low), self._high)  # np.clip costs five times as much
         return result
 
     def inverse(self, joints: Vector) -> Vector:

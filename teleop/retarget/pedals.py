@@ -102,7 +102,9 @@ class PedalMap:
 
     def __call__(self, now: int, position: Vector) -> Vector:
         """The base's command (4,) for positions (3,) at this instant; slewed by the target's velocity limits."""
-        raw = np.clip((position - self._rest) / self._range, 0.0, 1.0)
+        raw = np.minimum(
+            np.maximum((position - self._rest) / self._range, 0.0), 1.0
+        )  # np.clip costs five times as much
         travel = np.maximum(0.0, (raw - self._shape.dead_band) / (1.0 - self._shape.dead_band))
         goal = self._home.copy()
         for axis, pedal, element in ((self._axes[0], SPEED, 0), (self._axes[1], YAW, 2)):
@@ -111,7 +113,8 @@ class PedalMap:
         seconds = 0.0 if self._last is None else min((now - self._last) / 1e9, MAX_STEP_S)
         self._last = now
         step = self._slew * seconds
-        self._out = np.clip(np.clip(goal, self._out - step, self._out + step), self._low, self._high)
+        near = np.minimum(np.maximum(goal, self._out - step), self._out + step)
+        self._out = np.minimum(np.maximum(near, self._low), self._high)
         return self._out.copy()
 
     def _shaped(self, x: float, element: int) -> float:
