@@ -47,7 +47,7 @@ def running(rig: Rig, options: LiveOptions, folder: Path | None = None) -> Itera
         stack.callback(steward.end)
         stack.callback(session.control.ask_to_stop)
         wait_until_running(session)
-        stack.enter_context(realtime.supervising())
+        stack.enter_context(realtime.raised(realtime.SUPERVISOR))
         yield session, steward
         session.control.ask_to_stop()
         session.close()

@@ -36,9 +36,9 @@ def fifo(priority: int) -> bool:
 
 
 @contextmanager
-def supervising() -> Iterator[None]:
-    """The calling thread at :data:`SUPERVISOR` for a while, where granted; neither children nor new threads inherit it."""
-    if not fifo(SUPERVISOR):
+def raised(priority: int) -> Iterator[None]:
+    """The calling thread at a priority for a while, where granted; neither children nor new threads inherit it."""
+    if not fifo(priority):
         yield
         return
     try:

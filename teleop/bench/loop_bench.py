@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from telerig.datasets.rawlog_reader import RawLog
+from telerig.hardware.clock import RealClock
 from telerig.hardware.errors import DeviceError
 from telerig.teleop.bench.losses import lost_samples, recorded_counts
-from telerig.teleop.bench.machine import cpu_seconds, machine
+from telerig.teleop.bench.machine import cpu_seconds, machine, stolen_seconds, timer_floor_ms
 from telerig.teleop.episodes import EpisodeCommand, RecorderState
 from telerig.teleop.live import LiveOptions, Steward
 from telerig.teleop.operate import running
@@ -67,6 +68,7 @@ def recorder_state(session: Session) -> RecorderState:
 
 def measure(bench: LoopBench, progress: Callable[[float], None] = lambda fraction: None) -> dict[str, Any]:
     """Run it and return the figures (docs/benchmarks.md says what each means)."""
+    floor = timer_floor_ms(RealClock())
     with tempfile.TemporaryDirectory(prefix="telerig-bench-") as scratch:
         folder = Path(scratch) / "run"
         record = bench.keep or Path(scratch) / "session"
@@ -75,23 +77,25 @@ def measure(bench: LoopBench, progress: Callable[[float], None] = lambda fractio
             wait_for(session, lambda: in_state(session, State.ENGAGED), ENGAGE_LIMIT_S, "the hand did not engage")
             used = _record(session, steward, bench.seconds, progress)
         log = sorted((record / "episodes").glob("*.mcap"))[0]
-        return figures(log, bench, folder / "journals", used) | {"machine": machine()}
+        stolen = round(used.pop("stolen") / used["wall"], 4)
+        found = figures(log, bench, folder / "journals", used)
+        return found | {"machine": machine() | {"stolen_cores": stolen, "timer_floor_ms": floor}}
 
 
 def _record(session: Session, steward: Steward, seconds: float, progress: Callable[[float], None]) -> dict[str, float]:
     """Record one episode of so many seconds; the CPU seconds each process used meanwhile."""
     steward.episode(EpisodeCommand.START)
     wait_for(session, lambda: recorder_state(session).recording, 5.0, "the recorder did not start")
-    before, start = cpu_seconds(session.pids()), session.clock.now()
+    before, start, stolen = cpu_seconds(session.pids()), session.clock.now(), stolen_seconds()
     pause = threading.Event()
     while (elapsed := (session.clock.now() - start) / 1e9) < seconds and not session.failed:
         progress(elapsed / seconds)
         pause.wait(0.1)
-    after = cpu_seconds(session.pids())
+    after, stolen = cpu_seconds(session.pids()), stolen_seconds() - stolen
     steward.episode(EpisodeCommand.KEEP)
     wait_for(session, lambda: recorder_state(session).kept == 1, 10.0, "the recorder did not keep the episode")
     used = {name: after[name] - before.get(name, 0.0) for name in after}
-    return used | {"wall": (session.clock.now() - start) / 1e9}
+    return used | {"stolen": stolen, "wall": (session.clock.now() - start) / 1e9}
 
 
 def figures(log: Path, bench: LoopBench, journals: Path, used: dict[str, float]) -> dict[str, Any]:

@@ -81,3 +81,26 @@ def test_a_dataset_holds_what_the_rig_s_devices_streamed_and_nothing_of_the_worl
     forbidden = ("truth", "object", "success", "qpos", "qvel", "world", "contact")
     keys = {n for n in names if not n.startswith("meta")}
     assert not [n for n in keys if any(word in n.lower() for word in forbidden)]
+
+
+def test_a_realsense_at_the_head_gives_the_same_dataset_keys(tmp_path: Path) -> None:
+    """The head camera through librealsense instead of plainly: the same streams, shapes and units."""
+    pytest.importorskip("pyrealsense2")
+    keys = {}
+    for name in ("homie_g1", "homie_g1_realsense"):
+        session, data = tmp_path / name, tmp_path / f"{name}.data"
+        rollout(rollout_spec(load_rig(RIGS / f"{name}.toml"), "operator", 5, limit_s=0.5, record=str(session)))
+        build([session], data, BuildOptions())
+        (episode,) = sorted((data / "episodes").glob("*.hdf5"))
+        keys[name] = _datasets(episode)
+    assert any("head" in key and "depth" in key for key in keys["homie_g1"])
+    assert keys["homie_g1"] == keys["homie_g1_realsense"]
+
+
+def _datasets(episode: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Type and shape of a row of everything in an episode."""
+    names: list[str] = []
+    with h5py.File(episode) as file:
+        file.visit(names.append)
+        found = {name: file[name] for name in names}
+        return {n: (str(d.dtype), d.shape[1:]) for n, d in found.items() if isinstance(d, h5py.Dataset)}
