@@ -21,6 +21,7 @@ from telerig.drivers.emulation_control import send_fault
 from telerig.drivers.mujoco.motion_log import read_motion_log
 from telerig.hardware.embodiment import load_embodiment
 from telerig.hardware.errors import ConfigError, DeviceError
+from telerig.hardware.samples import Sample
 from telerig.teleop.bench import wave_plan
 from telerig.teleop.bench.deadman_judge import WATCH_S, Verdict, judge, summary
 from telerig.teleop.bench.hosted import HostedSession, is_alive
@@ -31,7 +32,7 @@ from telerig.teleop.episodes import EpisodeCommand
 from telerig.teleop.session import ProcessSpec
 from telerig.teleop.states import State
 
-TARGETS = ("loop", "agent", "recorder", "cli")
+TARGETS = ("loop", "agent", "recorder", "cli", "robot")
 SIGNALS = ("STOP", "KILL")
 UNPLUGGED = ("exo_left", "exo_right", "glove_left", "glove_right", "pedals")
 CAUSES = ("estop", "released", *UNPLUGGED)
@@ -68,7 +69,7 @@ class DeadmanBench:
     @property
     def plan(self) -> list[tuple[str, str]]:
         """Target and signal, or "" and cause, row by row; what ends a session comes last of what shares it."""
-        order = sorted(TARGETS, key=("recorder", "cli", "loop", "agent").index)
+        order = sorted(TARGETS, key=("robot", "recorder", "cli", "loop", "agent").index)
         every = [("", c) for c in CAUSES] + [(t, s) for t in order for s in SIGNALS]
         if self.rows:
             return [(t, name) for t, name in every if row(t, name) in self.rows]
@@ -98,6 +99,8 @@ class Stand:
             self.close()
         hosted = self._hosted = self._hosted or self._start(kind)
         self._kind = kind
+        state = hosted.attached.readers["robot/state"]  # its worker may have been killed, and be on its way back
+        hosted.wait(lambda: (s := state.latest()) is not None and _age(hosted, s) < FRESH_NS, 20.0, "a robot")
         hosted.engage()
         record(hosted)
         return hosted
@@ -124,12 +127,16 @@ class Stand:
         self._hosted = None
 
 
+def _age(hosted: HostedSession, sample: Sample) -> int:
+    return hosted.clock.now() - sample.t_arrival
+
+
 def record(hosted: HostedSession) -> None:
     """Make sure that an episode is being recorded.  :raises DeviceError: the recorder does not begin."""
 
     def told(recording: bool) -> bool:
         sample = hosted.attached.readers["recorder/state"].latest()
-        fresh = sample is not None and hosted.clock.now() - sample.t_arrival < FRESH_NS
+        fresh = sample is not None and _age(hosted, sample) < FRESH_NS
         return fresh and hosted.recorder().recording is recording
 
     hosted.wait(lambda: told(True) or told(False), 10.0, "a recorder")

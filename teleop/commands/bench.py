@@ -51,7 +51,7 @@ def deadman(
     moments: Annotated[
         int, typer.Option(help="Random moments for each target and signal, and for each cause.", min=1)
     ] = 20,
-    targets: Annotated[str, typer.Option(help="Processes to stop.")] = "loop,agent,recorder,cli",
+    targets: Annotated[str, typer.Option(help="Processes to stop.")] = "loop,agent,recorder,cli,robot",
     signals: Annotated[str, typer.Option(help="How to stop them.")] = "STOP,KILL",
     causes: Annotated[
         str, typer.Option(help="What else stops the robot ('' for none).")

@@ -260,6 +260,13 @@ def test_a_base_that_is_stopped_does_not_stiffen_damped_arms(estop: bool) -> Non
     assert not [a for a in robot.alone(3000, estop) if a[2] is Mode.HOLD and a[3]]
 
 
+def test_a_base_that_the_guard_keeps_at_rest_does_not_count_as_motion() -> None:
+    robot = Humanoid()
+    robot.send(Mode.JOINT_POSITION, Source.OPERATOR)
+    robot.send(Mode.HOLD, Source.GUARD, 1000)
+    assert [(t, mode) for t, _, mode, _ in robot.alone(2000, estop=True)] == [(2, Mode.DAMP)] * 2
+
+
 def test_hard_clamp(worker: Worker) -> None:
     (action,) = worker.send(data=np.array((5.0, -0.5)))
     assert action.clamped

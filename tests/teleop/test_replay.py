@@ -189,7 +189,10 @@ def test_an_emergency_stop_ends_it(rig: Rig, log: Path) -> None:
         assert run.session.loop.status.state is State.ESTOP  # enable is still held: that does not help
         assert run.tracker.progress == stopped
         assert not run.tracker.finished
-        assert run.sent[-1][2] is Mode.DAMP
+        assert run.sent[-1][2] is Mode.HOLD  # at once; a second later:
+        newest = run.session.readers[f"{NAME}/sent"].latest()
+        assert newest is not None
+        assert Mode(int(newest.array("mode"))) is Mode.DAMP
         assert run.tracker.report()["completed"] is False
 
 
