@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from telerig.datasets.rawlog_reader import RawLog
-from telerig.teleop.bench.loop_bench import latencies_ms, percentiles
+from telerig.teleop.bench.loop_bench import arm_streams, latencies_ms, percentiles
 from telerig.teleop.bench.losses import lost_samples, recorded_counts
 from telerig.teleop.plan import plan_devices
 from telerig.teleop.rig import Rig
@@ -26,7 +26,7 @@ def recording_figures(rig: Rig, session: Path, journals: Path, target: str) -> d
         with RawLog(log) as raw:
             fields = raw.columns("loop/ticks").fields
             started, wanted = fields["started"].ravel().astype(np.int64), fields["due"].ravel().astype(np.int64)
-            latency.append(latencies_ms(raw, target))
+            latency.append(latencies_ms(raw, target, arm_streams(rig)))
             frames += sum(raw.counts.get(c, 0) for c in cameras)
         if started.size < 2:
             continue

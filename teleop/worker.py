@@ -16,6 +16,7 @@ from telerig.teleop.config_values import build_config
 from telerig.teleop.open_port import port_opener
 
 RETRY_NS = 200_000_000
+SETTLE_NS = 1_000_000_000  # emulators start beside their drivers: what is not there yet is not missing yet
 OPEN_LIMIT_S = 15.0  # an off-screen GL context on a busy machine, a USB camera that has to boot
 READ_TIMEOUT_S = 0.05
 
@@ -41,6 +42,7 @@ class Keeper:
         self._hopeless = False
         self._opened_before = False
         self._next_try = 0
+        self._settled = child.clock.now() + SETTLE_NS
 
     def ensure_open(self) -> bool:
         """Whether the device is open now; tries at most every 200 ms."""
@@ -60,9 +62,9 @@ class Keeper:
             self._hopeless = True
             self._child.say(Level.ERROR, "device.wrong", str(error))
         except DeviceError as error:
-            if not self._told_missing:
+            if not self._told_missing and now >= self._settled:
                 self._child.say(Level.WARNING, "device.missing", str(error))
-            self._told_missing = True
+                self._told_missing = True
         else:
             self._child.say(Level.INFO, "device.open", f"{self._child.name} is there")
             self.is_open, self._told_missing = True, False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from telerig.datasets.rawlog_reader import RawLog
 from telerig.hardware.clock import RealClock
+from telerig.hardware.commands import Source
 from telerig.hardware.errors import DeviceError
 from telerig.teleop.bench.losses import lost_samples, recorded_counts
 from telerig.teleop.bench.machine import cpu_seconds, machine, stolen_seconds, timer_floor_ms
@@ -103,7 +104,7 @@ def figures(log: Path, bench: LoopBench, journals: Path, used: dict[str, float])
     with RawLog(log) as raw:
         ticks = raw.columns("loop/ticks").fields
         counts = raw.counts
-        latency = latencies_ms(raw, bench.target)
+        latency = latencies_ms(raw, bench.target, arm_streams(bench.rig))
         images = [s for s in counts if s.endswith("/color")]
         sizes = [len(s.blob("jpeg")) for name in images for s in raw.samples(name)]
     streams = {n: _main_stream(bench.rig, n, counts) for n, d in bench.rig.devices.items() if d.rig.emulate}
@@ -140,14 +141,27 @@ def _main_stream(rig: Rig, device: str, counts: dict[str, int]) -> str:
     return names[0] if names else f"{device}/state"
 
 
-def latencies_ms(raw: RawLog, target: str) -> NDArray[np.float64]:
-    """Applied − arrival of the newest operator sample used, of every command of a target found applied, ms."""
-    sent = raw.columns(f"{target}/sent").fields
-    applied = raw.columns(f"{target}/applied")
-    newest = dict(zip(sent["command_seq"].ravel().tolist(), sent["t_inputs"][:, 1].tolist(), strict=True))
-    steered = set(sent["command_seq"].ravel()[sent["source"].ravel() != 4].tolist())
+def arm_streams(rig: Rig) -> tuple[str, ...]:
+    """The streams of the arms that the operator wears: those to which latency is measured."""
+    return tuple(f"{arm['device']}/joints" for arm in rig.file.cockpit.get("arms", ()))
+
+
+def latencies_ms(raw: RawLog, target: str, arms: Sequence[str]) -> NDArray[np.float64]:
+    """Applied − arrival of the newest exoskeleton sample used, of every steered command found applied, ms.
+
+    Used is what had arrived when the command was issued, or was newer still (it arrived while the command was made).
+
+    :param arms: streams of the exoskeletons; gloves, which come as often, would flatter the figure.
+    """
+    commands = raw.columns(f"{target}/sent")
+    sent, applied = commands.fields, raw.columns(f"{target}/applied")
+    arrivals = np.sort(np.concatenate([raw.columns(name).t_arrival for name in arms if raw.counts.get(name)]))
+    limit = np.maximum(commands.t_arrival, sent["t_inputs"][:, 1])
+    at = np.searchsorted(arrivals, limit, side="right") - 1
+    steered = (sent["source"].ravel() != Source.GUARD) & (at >= 0)
+    newest = dict(zip(sent["command_seq"].ravel()[steered].tolist(), arrivals[at[steered]].tolist(), strict=True))
     pairs = zip(applied.fields["command_seq"].ravel().tolist(), applied.t_sample.tolist(), strict=True)
-    return np.array([(t - newest[seq]) / 1e6 for seq, t in pairs if seq in steered])
+    return np.array([(t - newest[seq]) / 1e6 for seq, t in pairs if seq in newest])
 
 
 def percentiles(values: NDArray[np.float64]) -> dict[str, float]:
