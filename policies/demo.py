@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from telerig.hardware.clock import RealClock
-from telerig.hardware.errors import ConfigError
+from telerig.hardware.errors import ConfigError, DataError
+from telerig.policies.demo_check import complaints
 from telerig.policies.demo_figures import recording_figures
 from telerig.policies.demo_table import show_demo
 from telerig.policies.evaluate import Report, evaluate
@@ -63,6 +64,7 @@ def demo(request: DemoRequest) -> dict[str, Any]:
     """Run all stages; returns what ``--json`` prints.
 
     :raises ConfigError: the output folder holds something already.
+    :raises DataError: with ``ci``, the closing table cannot be true.
     """
     if request.ci:
         request = request.small()
@@ -75,7 +77,7 @@ def demo(request: DemoRequest) -> dict[str, Any]:
     watch.lap("record")
     figures = recording_figures(rig, paths["session"], paths["run"] / "journals", "robot/upper")
     watch.lap("read back")
-    dataset = _build(paths["session"], paths["dataset"])
+    dataset = _build(paths["session"], paths["dataset"], "all" if request.ci else "success")
     watch.lap("build")
     training = _train(request, paths["dataset"], paths["checkpoint"])
     watch.lap("train")
@@ -103,6 +105,9 @@ def demo(request: DemoRequest) -> dict[str, Any]:
     show_demo(result)
     if request.as_json:
         print(json.dumps(result), flush=True)
+    wrong = complaints(result, rig.file.session.rate_hz, request.episodes, request.rollouts) if request.ci else []
+    if wrong:
+        raise DataError("demo: the table cannot be true: " + "; ".join(wrong))
     return result
 
 
@@ -116,12 +121,12 @@ def _record(request: DemoRequest, session: Path, run: Path) -> dict[str, Any]:
     )
 
 
-def _build(session: Path, out: Path) -> dict[str, Any]:
+def _build(session: Path, out: Path, outcome: str) -> dict[str, Any]:
     from telerig.datasets.assemble import BuildOptions
     from telerig.datasets.build import build
     from telerig.datasets.progress import bar
 
-    report = build([session], out, BuildOptions(), "success", bar("building", lambda s: s.log.stem))
+    report = build([session], out, BuildOptions(), outcome, bar("building", lambda s: s.log.stem))
     return {
         "episodes": report.episodes,
         "rows": report.rows,
