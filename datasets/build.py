@@ -231,6 +231,7 @@ def _episode_meta(
         "outcome": side.get("outcome"),
         "cause": side.get("cause"),
         "embodiment": tables,
+        "surroundings": log.meta.get("surroundings") or {},
         "target": episode.roles.target,
         "joints": list(episode.roles.joints),
         "unit": episode.roles.unit,

@@ -32,6 +32,7 @@ class SessionInfo:
     :param calibration: calibration values by device.
     :param epoch_offset_ns: realtime − monotonic of the session.
     :param simulated: the robot is simulated.
+    :param surroundings: what stands still around the robot (:mod:`telerig.hardware.surroundings`), {} where unknown.
     :param extra: anything else worth keeping (trial seeds, operator's name …), JSON values.
     """
 
@@ -44,6 +45,7 @@ class SessionInfo:
     host: str = ""
     simulated: bool = False
     versions: Mapping[str, str] = field(default_factory=dict)
+    surroundings: Mapping[str, Any] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:

@@ -2,14 +2,15 @@
 
 For pictures, not for physics: boxes, capsules, cylinders, spheres and ellipsoids with their colours, default classes and
 materials resolved.  Geoms that are for contacts only (group 3 and above, as viewers hide them) are left out; meshes,
-planes and other kinds are counted in :attr:`Tree.left_out`.  A floating root stands where the file puts it.
+planes and other kinds are counted in :attr:`Tree.left_out`.  A floating root stands where the file puts it, or where
+:meth:`Tree.held` holds it.
 """
 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -42,13 +43,17 @@ class Shape:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Body:
-    """A rigid body: its number's parent (−1: the world), its transform (4, 4) there, its joints and its shapes."""
+    """A rigid body: its number's parent (−1: the world), its transform (4, 4) there, its joints and its shapes.
+
+    ``floats``: nothing holds it in the world (a free joint).
+    """
 
     name: str
     parent: int
     transform: Array
     joints: tuple[Element, ...]
     shapes: tuple[Shape, ...]
+    floats: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,10 @@ class Tree:
     def joints(self) -> tuple[str, ...]:
         """Names of all joints."""
         return tuple(j.joint or "" for b in self.bodies for j in b.joints)
+
+    def held(self, at: Sequence[float]) -> Tree:
+        """The same with every floating root held where ``at`` says, (3,) m; NaN leaves a coordinate as it is."""
+        return Tree(tuple(_held(b, at) if b.floats else b for b in self.bodies), self.left_out)
 
     @cached_property
     def _joints(self) -> _Joints:
@@ -86,6 +95,12 @@ class Tree:
                 frame = frame @ next(motions)
             out[i] = frame
         return out
+
+
+def _held(body: Body, at: Sequence[float]) -> Body:
+    place = body.transform.copy()
+    place[:3, 3] = np.where(np.isnan(at), place[:3, 3], at)
+    return replace(body, transform=place)
 
 
 class _Joints:
@@ -162,7 +177,11 @@ class _Reader:
             )
             shapes = tuple(s for g in element.findall("geom") if (s := self._shape(g, kind)) is not None)
             place = transform_of(element, self._unit, self._path)
-            self.bodies.append(Body(element.get("name", f"body {len(self.bodies)}"), number, place, joints, shapes))
+            floats = element.find("freejoint") is not None or any(
+                j.get("type") == "free" for j in element.findall("joint")
+            )
+            name = element.get("name", f"body {len(self.bodies)}")
+            self.bodies.append(Body(name, number, place, joints, shapes, floats))
             self.walk(element, len(self.bodies) - 1, kind)
 
     def _shape(self, element: ET.Element, inherited: str) -> Shape | None:

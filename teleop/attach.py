@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from telerig.hardware.clock import RealClock
 from telerig.hardware.errors import ConfigError
@@ -19,10 +20,15 @@ _PER_MESSAGE = 200  # the kernel passes at most 253 descriptors in one message
 
 
 class StreamServer:
-    """Hands out descriptors to local processes of the same user (the socket's mode is 0600)."""
+    """Hands out descriptors to local processes of the same user (the socket's mode is 0600).
 
-    def __init__(self, path: Path, memories: Mapping[str, StreamMemory], control: ControlBlock, offset_ns: int) -> None:
-        self._path, self._memories, self._control, self._offset = path, memories, control, offset_ns
+    :param told: what goes with them: ``offset_ns`` of the session's clock, its ``facts``.
+    """
+
+    def __init__(
+        self, path: Path, memories: Mapping[str, StreamMemory], control: ControlBlock, told: Mapping[str, Any]
+    ) -> None:
+        self._path, self._memories, self._control, self._told = path, memories, control, told
         path.unlink(missing_ok=True)
         self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._server.bind(str(path))
@@ -45,7 +51,7 @@ class StreamServer:
 
     def _answer(self, client: socket.socket) -> None:
         names = list(self._memories)
-        head = {"offset_ns": self._offset, "streams": [self._memories[n].spec.to_json() for n in names]}
+        head = {**self._told, "streams": [self._memories[n].spec.to_json() for n in names]}
         body = json.dumps(head).encode()
         client.sendall(len(body).to_bytes(4, "big") + body)
         fds = [self._control.fd, *(self._memories[n].fd for n in names)]
@@ -61,7 +67,7 @@ class StreamServer:
 
 
 class Attached:
-    """A running session as an outsider sees it: readers, the clock, the control block."""
+    """A running session as an outsider sees it: readers, the clock, the control block, facts."""
 
     def __init__(self, folder: Path) -> None:
         path = folder if folder.is_socket() else folder / "session.sock"
@@ -81,5 +87,6 @@ class Attached:
                 client.sendall(b"k")
         self.clock = RealClock(head["offset_ns"])
         self.control = ControlBlock(fds[0])
+        self.facts: dict[str, Any] = head["facts"]
         specs = [StreamSpec.from_json(s) for s in head["streams"]]
         self.readers = {s.name: SharedReader(StreamMemory(s, fd)) for s, fd in zip(specs, fds[1:], strict=True)}

@@ -27,13 +27,14 @@ from telerig.teleop.stream import SharedReader, StreamMemory, StreamWriter
 class Child:
     """One process's view of its session.
 
-    :ivar settings: what this role was told (JSON values).
+    :ivar settings: what this role was told (JSON values); ``facts``: what everybody was.
     :ivar fifo: whether the real-time priority asked for was granted.
     """
 
     def __init__(self, told: dict[str, Any]) -> None:
         self.name: str = told["name"]
         self.settings: dict[str, Any] = told["settings"]
+        self.facts: dict[str, Any] = told["facts"]
         self.clock = RealClock(told["offset_ns"])
         self.control = ControlBlock(told["control_fd"])
         self.beats: dict[str, int] = told["beats"]

@@ -12,7 +12,15 @@ from telerig.hardware.errors import ConfigError, DeviceError
 from telerig.teleop import realtime
 from telerig.teleop.episodes import EpisodeCommand, episode_sample
 from telerig.teleop.operator_input import operator_sample
-from telerig.teleop.plan import DevicePlan, all_streams, device_process, emulation_process, plan_devices, rig_as_told
+from telerig.teleop.plan import (
+    DevicePlan,
+    all_streams,
+    device_process,
+    emulation_process,
+    plan_devices,
+    rig_as_told,
+    rig_facts,
+)
 from telerig.teleop.rig import Rig
 from telerig.teleop.session import ProcessSpec, Session
 
@@ -98,7 +106,7 @@ def build(rig: Rig, folder: Path, options: LiveOptions) -> Session:
         processes.append(
             ProcessSpec("recorder", "telerig.teleop.recorder:run", settings, fifo=realtime.RECORDER, nice=5, order=2)
         )
-    return Session(folder, streams, [*processes, *options.extra])
+    return Session(folder, streams, [*processes, *options.extra], rig_facts(rig))
 
 
 class Steward(threading.Thread):

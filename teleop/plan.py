@@ -11,9 +11,11 @@ from typing import Any
 from telerig.drivers import table
 from telerig.hardware.clock import RealClock
 from telerig.hardware.commands import TargetSpec, applied_stream, command_stream
+from telerig.hardware.embodiment import embodiment_tables
 from telerig.hardware.errors import ConfigError
 from telerig.hardware.protocols import DeviceContext
 from telerig.hardware.specs import StreamSpec
+from telerig.hardware.surroundings import surroundings_of
 from telerig.teleop import realtime
 from telerig.teleop.episodes import RECORDER_STATE, episode_stream
 from telerig.teleop.loop import TICKS
@@ -153,6 +155,17 @@ def emulation_process(rig: Rig, folder: Path) -> ProcessSpec | None:
         return None
     settings = {"devices": emulated, "ports": str(folder / "ports"), "journals": str(folder / "journals")}
     return ProcessSpec("emulation", "telerig.teleop.emulation_process:run", settings, fifo=realtime.EMULATED, order=0)
+
+
+def rig_facts(rig: Rig) -> dict[str, Any]:
+    """What viewers and recordings need to know of a rig beside its streams, as JSON values.
+
+    ``embodiment``: the robot's tables; ``surroundings``: what stands still around it.  {} where unknown.
+    """
+    robots = (getattr(d.config, "embodiment", "") for d in rig.devices.values() if hasattr(d.driver, "send"))
+    name = next(robots, "")
+    around = surroundings_of([(d.driver, d.config) for d in rig.devices.values()])
+    return {"embodiment": embodiment_tables(name) if name else {}, "surroundings": around}
 
 
 def rig_as_told(rig: Rig) -> dict[str, Any]:

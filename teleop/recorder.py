@@ -13,12 +13,12 @@ from typing import Any
 from telerig.datasets.recording import RecorderCore
 from telerig.datasets.session_folder import SessionInfo, boot_id, versions
 from telerig.hardware.clock import clock_pair
-from telerig.hardware.embodiment import embodiment_tables
 from telerig.hardware.events import Event
 from telerig.hardware.samples import Sample
 from telerig.hardware.specs import StreamSpec
 from telerig.teleop.child import Child
 from telerig.teleop.episodes import EpisodeCommand, RecorderState
+from telerig.teleop.plan import rig_facts, rig_from_told
 from telerig.teleop.pulse import Pulse
 from telerig.teleop.rig import Rig
 from telerig.teleop.stream import Tap
@@ -29,15 +29,15 @@ COMMANDS = ("loop/episode", "session/episode")
 
 
 def session_info(rig: Rig, offset_ns: int, simulated: bool, extra: Mapping[str, Any] | None = None) -> SessionInfo:
-    """What a session of this rig freezes: the rig's text, its calibration, the robot's embodiment, versions."""
+    """What a session of this rig freezes: its text, its calibration, the robot's embodiment, what stands around it."""
     import json
     import socket
 
-    names = [d.config.embodiment for d in rig.devices.values() if hasattr(d.driver, "send")]
+    facts = rig_facts(rig)
     calibration = json.loads(rig.calibration_path.read_text()) if rig.calibration_path.exists() else {}
     return SessionInfo(
-        rig.name, embodiment_tables(names[0]), offset_ns, rig.text, calibration, boot_id(), socket.gethostname(),
-        simulated, versions(), extra or {},
+        rig.name, facts["embodiment"], offset_ns, rig.text, calibration, boot_id(), socket.gethostname(),
+        simulated, versions(), facts["surroundings"], extra or {},
     )  # fmt: skip
 
 
@@ -102,8 +102,6 @@ def _size(sample: Sample) -> int:
 
 def run(child: Child) -> None:
     """Record until the session ends."""
-    from telerig.teleop.plan import rig_from_told
-
     settings = child.settings
     rig = rig_from_told(settings["rig"])
     info = session_info(rig, child.clock.offset_ns, bool(settings["simulated"]), settings.get("extra"))

@@ -75,10 +75,16 @@ class _Running:
 
 
 class Session:
-    """Everything that runs.  Use as a context manager; :meth:`supervise` must be called at least every 100 ms."""
+    """Everything that runs.  Use as a context manager; :meth:`supervise` must be called at least every 100 ms.
 
-    def __init__(self, folder: Path, streams: Sequence[StreamSpec], processes: Sequence[ProcessSpec]) -> None:
-        self.folder = folder
+    :param facts: what every process and every late reader is told besides (JSON values).
+    """
+
+    def __init__(
+        self, folder: Path, streams: Sequence[StreamSpec], processes: Sequence[ProcessSpec],
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        self.folder, self.facts = folder, dict(facts or {})
         self.clock = RealClock()
         self.control = ControlBlock()
         names = [p.name for p in processes]
@@ -117,7 +123,8 @@ class Session:
         from telerig.teleop.attach import StreamServer
 
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._socket = StreamServer(self.folder / "session.sock", self.memories, self.control, self.clock.offset_ns)
+        told = {"offset_ns": self.clock.offset_ns, "facts": self.facts}
+        self._socket = StreamServer(self.folder / "session.sock", self.memories, self.control, told)
         for running in self._running:
             self._start(running)
         return self
@@ -130,7 +137,7 @@ class Session:
         return {
             "name": spec.name, "role": spec.role, "settings": dict(spec.settings), "parent": os.getpid(),
             "offset_ns": self.clock.offset_ns, "control_fd": self.control.fd, "beats": self.beats,
-            "fifo": spec.fifo, "nice": spec.nice, "streams": streams,
+            "fifo": spec.fifo, "nice": spec.nice, "streams": streams, "facts": self.facts,
         }  # fmt: skip
 
     def _start(self, running: _Running) -> None:

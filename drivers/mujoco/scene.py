@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 from telerig.drivers.mujoco.gl import load_mujoco
 from telerig.hardware.embodiment import Embodiment, load_embodiment
 from telerig.hardware.errors import ConfigError
+from telerig.hardware.mjcf_tree import Shape
 from telerig.hardware.scene import placement_seed
+from telerig.hardware.surroundings import Surroundings as Seen
 from telerig.hardware.worlds.scene import Body, Camera, Geom
 from telerig.hardware.worlds.scene import Scene as Surroundings
 
@@ -46,6 +48,21 @@ def load_task(name: str) -> ModuleType:
     if name not in task_names():
         raise ConfigError(f"task '{name}' is unknown; known: {', '.join(task_names())}")
     return import_module(f"telerig.hardware.worlds.{name}")
+
+
+def static_surroundings(task: str) -> Seen:
+    """A task's fixed bodies, without mujoco; a floor's plane has no end and is left out.
+
+    :raises ConfigError: there is no such task.
+    """
+    scene: Surroundings = load_task(task).scene()
+    shapes = {}
+    for body in (b for b in scene.bodies if b.motion == "fixed"):
+        for geom in (g for g in body.geoms if g.type != "plane"):
+            place = np.eye(4)
+            place[:3, 3] = np.add(body.pos, geom.pos)
+            shapes[geom.name] = Shape(geom.type, np.array((*geom.size, 0.0, 0.0)[:3]), place, geom.rgba)
+    return Seen(scene.robot_base, shapes)
 
 
 class Task:

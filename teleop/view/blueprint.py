@@ -57,9 +57,9 @@ def _cameras(rrb: Any, cameras: tuple[Camera, ...]) -> Any:
 def _robot(rrb: Any, robot: RobotModel) -> Any:
     """Seen from the front, from its right, a little from above."""
     middle, size = robot.span
-    eye = middle + size * np.array([0.88, -0.42, 0.25])
+    eye = middle + size * np.array([0.82, -0.44, 0.42])
     return rrb.Spatial3DView(
-        origin=ROOT, name="Robot (measured pose)",
+        origin=ROOT, name="Robot (solid: measured)",
         eye_controls=rrb.EyeControls3D(position=eye, look_target=middle, eye_up=(0.0, 0.0, 1.0)),
         background=(32, 36, 42), line_grid=rrb.LineGrid3D(visible=True, spacing=0.25),
     )  # fmt: skip

@@ -14,7 +14,8 @@ from telerig.datasets.find import choose_episodes
 from telerig.hardware.errors import ConfigError
 from telerig.teleop.view.blueprint import blueprint
 from telerig.teleop.view.layout import plan_layout
-from telerig.teleop.view.paint import Painter, paint
+from telerig.teleop.view.paint import paint
+from telerig.teleop.view.painter import Painter
 from telerig.teleop.view.sdk import APPLICATION, load_rerun, merge, require_display, start_viewer
 from telerig.teleop.view.source import open_source
 
@@ -100,7 +101,7 @@ def convert_one(path: Path, out: Path, advance: Callable[[float], None] = lambda
     try:
         layout = plan_layout(source.specs, source.embodiment)
         rec = load_rerun().RecordingStream(APPLICATION)
-        painter = Painter(rec, layout, source.about.t_start)
+        painter = Painter(rec, layout, source.about.t_start, source.around)
         rec.save(str(out), default_blueprint=blueprint(layout, painter.robot))
         paint(painter, source, advance)
         rec.flush()

@@ -52,7 +52,7 @@ class Camera:
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """Where the robot's measured joints are found: all elements of a field, which are the joints ``names``."""
+    """Where joints are found (measured, or as commanded): all elements of a field, which are the joints ``names``."""
 
     stream: str
     field: str
@@ -64,6 +64,7 @@ class Layout:
     """Everything there is to show.
 
     ``groups``: joint curves, right before left; ``sensors``: the operator's devices and whatever else is numeric;
+    ``poses``: measured joints; ``wishes``: those intended and sent;
     ``health``: device streams and their nominal rates (Hz); ``events``: streams of events.
     """
 
@@ -75,7 +76,7 @@ class Layout:
     events: tuple[str, ...] = ()
     states: bool = False
     embodiment: Embodiment | None = None
-    left_out: tuple[str, ...] = field(default=())
+    wishes: Mapping[str, tuple[Pose, ...]] = field(default_factory=dict)
 
     @property
     def plots(self) -> tuple[Plot, ...]:
@@ -93,6 +94,10 @@ def plan_layout(specs: Mapping[str, StreamSpec], embodiment: Embodiment | None) 
     measured = {t: _measured(numeric, t, joints) for t, joints in targets.items()}
     groups = [p for t, joints in targets.items() for p in _target_plots(t, joints, measured[t], specs, embodiment)]
     poses = tuple(Pose(m.stream, m.field, numeric[m.stream].array(m.field).axes) for m in measured.values() if m)
+    wishes = {
+        kind: tuple(Pose(n, "data", targets[t]) for t, m in measured.items() if m and (n := f"{t}/{kind}") in specs)
+        for kind in ("intended", "sent")
+    }
     shown = {line.stream for p in groups for line in p.lines} | {p.stream for p in poses}
     rest = [s for n, s in sorted(numeric.items()) if n not in shown and n.rsplit("/", 1)[-1] not in _COMMANDS]
     watched = {n: s for n, s in flowing.items() if n.rsplit("/", 1)[-1] not in _COMMANDS and s.rate_hz > 1}
@@ -105,6 +110,7 @@ def plan_layout(specs: Mapping[str, StreamSpec], embodiment: Embodiment | None) 
         tuple(n for n in specs if n.endswith("/events")),
         STATE in specs,
         embodiment,
+        {kind: found for kind, found in wishes.items() if found},
     )
 
 

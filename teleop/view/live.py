@@ -2,57 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from telerig.hardware import events
-from telerig.hardware.embodiment import Embodiment, embodiment_names, load_embodiment
-from telerig.hardware.errors import ConfigError
 from telerig.hardware.protocols import Clock
 from telerig.hardware.samples import Sample
 from telerig.hardware.specs import StreamSpec
 from telerig.teleop.states import State
 from telerig.teleop.stream import SharedReader, Tap
 from telerig.teleop.view.blueprint import blueprint
-from telerig.teleop.view.layout import STATE, Layout, Line, Plot, plan_layout
-from telerig.teleop.view.paint import Painter
+from telerig.teleop.view.ghost import wished
+from telerig.teleop.view.layout import STATE, Layout, Line, Plot, Pose, plan_layout
+from telerig.teleop.view.painter import Painter
 from telerig.teleop.view.sdk import APPLICATION, load_rerun
-from telerig.teleop.view.source import About
+from telerig.teleop.view.source import About, Floats, read_embodiment, read_surroundings
 
 CURVES_NS = 250_000_000  # a column of samples costs as much as one
 HEALTH_NS = 500_000_000
 CURVE_HZ = 50.0
 
 
-def find_embodiment(specs: Mapping[str, StreamSpec]) -> Embodiment | None:
-    """The embodiment one of whose targets has exactly the joints of a stream of sent commands."""
-    wanted = {s.array("data").axes for n, s in specs.items() if n.endswith("/sent")}
-    for name in embodiment_names():
-        try:
-            robot = load_embodiment(name)
-        except ConfigError:
-            continue  # a broken plug-in is not this view's business
-        if any(robot.joints(groups) in wanted for groups in robot.targets.values()):
-            return robot
-    return None
-
-
 class LiveView:
     """Logs a session's streams; call :meth:`step` about twelve times a second.
 
-    :param readers: the session's streams.  :param save: write a file rather than to the viewer on ``port``.
+    :param readers: the session's streams.  :param facts: see :func:`telerig.teleop.plan.rig_facts`.
+    :param save: write a file rather than to the viewer on ``port``.
     """
 
     def __init__(
-        self, specs: Mapping[str, StreamSpec], readers: Mapping[str, SharedReader], clock: Clock, port: int | None, save: str = ""
+        self, specs: Mapping[str, StreamSpec], readers: Mapping[str, SharedReader], facts: Mapping[str, Any], clock: Clock,
+        port: int | None, save: str = "",
     ) -> None:  # fmt: skip
         self._readers, self._clock = readers, clock
-        self.layout: Layout = plan_layout(specs, find_embodiment(specs))
+        self.layout: Layout = plan_layout(specs, read_embodiment(facts.get("embodiment")))
         self._start = clock.now()
         self.rec: Any = load_rerun().RecordingStream(APPLICATION)
-        self._painter = Painter(self.rec, self.layout, self._start, compact=False)
+        around = read_surroundings(facts.get("surroundings"))
+        self._painter = Painter(self.rec, self.layout, self._start, around, compact=False)
         look = blueprint(self.layout, self._painter.robot, live=True)
         if save:
             self.rec.save(save, default_blueprint=look)
@@ -123,16 +112,24 @@ class LiveView:
         return sample
 
     def _pose(self, now: int) -> None:
-        if self._painter.robot is None:
+        robot = self._painter.robot
+        joints = self._joints(self.layout.poses)
+        if robot is None or not joints:
             return
-        joints: dict[str, float] = {}
-        for pose in self.layout.poses:
+        self._painter.at(now)
+        measured = robot.poses(joints)
+        robot.move(self.rec, measured)
+        for kind, overlay in self._painter.overlays.items():
+            overlay.move(self.rec, measured, robot.poses(wished(joints, self._joints(self.layout.wishes[kind]))))
+
+    def _joints(self, poses: Sequence[Pose]) -> dict[str, Floats]:
+        """The newest value (1,) of every joint."""
+        out: dict[str, Floats] = {}
+        for pose in poses:
             sample = self._readers[pose.stream].latest()
             if sample is not None:
-                joints |= dict(zip(pose.names, sample.array(pose.field).tolist(), strict=True))
-        if joints:
-            self._painter.at(now)
-            self._painter.robot.move(self.rec, joints)
+                out |= {n: np.array([v]) for n, v in zip(pose.names, sample.array(pose.field).tolist(), strict=True)}
+        return out
 
     def _health(self) -> None:
         now = self._clock.now()  # not the step's beginning: logging may have taken its time

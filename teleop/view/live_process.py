@@ -48,7 +48,7 @@ def run(child: Child) -> None:
     if not save and not listens(port):  # a view that was restarted finds its viewer
         start_viewer([], port=port)
     # the first sign of life comes when all is loaded: before that nobody expects one every second
-    view, closed, looked = LiveView(specs, readers, child.clock, port, save), False, child.clock.now()
+    view, closed, looked = LiveView(specs, readers, child.facts, child.clock, port, save), False, child.clock.now()
     while not child.stopping:
         begun = child.clock.now()
         child.beat(BUSY_S)
@@ -117,7 +117,7 @@ def attach(path: Path | None, save: Path | None, web: bool, seconds: float) -> N
     if save is None:
         port = free_port()
         viewer = start_viewer([], web=web, port=port)
-    view = LiveView(specs, session.readers, session.clock, port, "" if save is None else str(save))
+    view = LiveView(specs, session.readers, session.facts, session.clock, port, "" if save is None else str(save))
     end = session.clock.now() + int(seconds * 1e9) if seconds else None
     try:
         while not session.control.stopping and (viewer is None or viewer.poll() is None):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,34 +10,43 @@ from numpy.typing import NDArray
 
 from telerig.hardware.embodiment import Embodiment
 from telerig.hardware.errors import ConfigError
-from telerig.hardware.mjcf_tree import Shape, Tree, read_tree
+from telerig.hardware.mjcf_tree import Tree, read_tree
 from telerig.hardware.rotations import Array
+from telerig.hardware.surroundings import Surroundings
 from telerig.teleop.view.sdk import load_rerun
+from telerig.teleop.view.shapes import by_kind, solid
 
-ROOT = "robot"
+ROOT = "scene"
+MEASURED, AROUND = f"{ROOT}/measured", f"{ROOT}/around"
 STILL = 2e-4  # m, or rad: less than that nobody sees
 
 
 class RobotModel:
-    """An embodiment's bodies as entities ``robot/BODY``, each with its pose in the world.
+    """An embodiment's bodies as entities ``scene/measured/BODY``, each with its pose in the world.
 
+    :param around: what stands around it; a floating root is held where it says, else at the base's home height.
     :raises ConfigError: the model's file is not there, or not understood.
     """
 
-    def __init__(self, embodiment: Embodiment) -> None:
+    def __init__(self, embodiment: Embodiment, around: Surroundings | None = None) -> None:
         if not embodiment.model_path.exists():
             raise ConfigError(f"{embodiment.model_path}: no such model; the robot cannot be drawn")
-        self.tree: Tree = read_tree(embodiment.model_path)
-        self.entities = tuple(f"{ROOT}/{b.name}" for b in self.tree.bodies)  # one a body
+        self._around = around
+        self.tree: Tree = read_tree(embodiment.model_path).held(_root(embodiment, around))
+        self.entities = tuple(f"{MEASURED}/{b.name}" for b in self.tree.bodies)  # one a body
         self._known = frozenset(self.tree.joints)
         at_home = [(j, v) for g in embodiment.groups for j, v in zip(g.joints, g.home, strict=True)]
         self._home = {j: v for j, v in at_home if j in self._known}
         self._last: Array | None = None
-        moved = set()
+        self._moving = self.moved_by(self.tree.joints)
+
+    def moved_by(self, joints: Collection[str]) -> list[int]:
+        """Numbers of the bodies that these joints move."""
+        moved: list[int] = []
         for i, body in enumerate(self.tree.bodies):
-            if body.joints or body.parent in moved:
-                moved.add(i)
-        self._moving = sorted(moved)
+            if body.parent in moved or any(j.joint in joints for j in body.joints):
+                moved.append(i)
+        return moved
 
     def poses(self, joints: Mapping[str, NDArray[np.float64]]) -> Array:
         """(bodies, T, 4, 4) in the world; unmeasured joints (NaN, or not there at all) stand at home."""
@@ -55,19 +64,21 @@ class RobotModel:
         return (low + high) / 2, float(np.linalg.norm(high - low))
 
     def draw(self, rec: Any) -> None:
-        """Log all shapes, and every body's pose at home, once and for all times."""
+        """Log all shapes, those around too, and the pose of bodies that never move, once and for all times."""
         rr = load_rerun()
         rec.log(ROOT, rr.ViewCoordinates.RIGHT_HAND_Z_UP, static=True)
         home = self.tree.forward(self._home)
         for i, (entity, body) in enumerate(zip(self.entities, self.tree.bodies, strict=True)):
             if i not in self._moving:
                 rec.log(entity, transform(home[i, 0]), static=True)
-            for kind in dict.fromkeys(s.kind for s in body.shapes):
-                rec.log(f"{entity}/{kind}", _shapes([s for s in body.shapes if s.kind == kind]), static=True)
+            for kind, shapes in by_kind(body.shapes).items():
+                rec.log(f"{entity}/{kind}", solid(shapes), static=True)
+        for name, shape in self._around.shapes.items() if self._around is not None else ():
+            rec.log(f"{AROUND}/{name}", solid([shape]), static=True)
 
-    def move(self, rec: Any, joints: Mapping[str, float]) -> None:
-        """Log one pose, at the recording's present time: those bodies that have moved since the last."""
-        poses = self.poses({j: np.array([v]) for j, v in joints.items()})[:, 0]
+    def move(self, rec: Any, measured: Array) -> None:
+        """Log one pose (bodies, 1, 4, 4), at the recording's present time: those bodies that have moved since the last."""
+        poses = measured[:, 0].copy()
         for i in self._moving:
             if self._last is None or np.abs(poses[i] - self._last[i]).max() > STILL:
                 rec.log(self.entities[i], transform(poses[i]))
@@ -76,55 +87,23 @@ class RobotModel:
         if self._last is None:
             self._last = poses
 
-    def move_along(self, rec: Any, times: Sequence[Any], joints: Mapping[str, NDArray[np.float64]]) -> None:
-        """Log T poses at once; ``times``: the time columns."""
+    def move_along(self, rec: Any, times: Sequence[Any], poses: Array) -> None:
+        """Log T poses (bodies, T, 4, 4) at once; ``times``: the time columns."""
         rr = load_rerun()
-        poses = self.poses(joints)
         for i in self._moving:
             columns = rr.Transform3D.columns(translation=poses[i, :, :3, 3], mat3x3=poses[i, :, :3, :3])
             rec.send_columns(self.entities[i], indexes=times, columns=columns)
 
 
+def _root(embodiment: Embodiment, around: Surroundings | None) -> tuple[float, float, float]:
+    """Where a floating root stands, m; NaN: as the model's file says."""
+    if around is not None:
+        return around.robot_base
+    base = embodiment.base
+    height = dict(zip(base["names"], base["home"], strict=True)).get("height") if base is not None else None
+    return (np.nan, np.nan, np.nan if height is None else float(height))
+
+
 def transform(pose: Array) -> Any:
     """A pose (4, 4) as rerun's."""
     return load_rerun().Transform3D(translation=pose[:3, 3], mat3x3=pose[:3, :3])
-
-
-def _shapes(shapes: Sequence[Shape]) -> Any:
-    """Shapes of one kind as one batch."""
-    rr = load_rerun()
-    kind = shapes[0].kind
-    size = np.array([s.size for s in shapes])
-    centers = np.array([s.transform[:3, 3] for s in shapes])
-    turns = [_quaternion(s.transform[:3, :3]) for s in shapes]
-    look: dict[str, Any] = {
-        "colors": [[round(255 * c) for c in s.rgba] for s in shapes],
-        "fill_mode": rr.components.FillMode.Solid,
-    }
-    if kind == "box":
-        return rr.Boxes3D(half_sizes=size, centers=centers, quaternions=turns, **look)
-    if kind == "ellipsoid":
-        return rr.Ellipsoids3D(half_sizes=size, centers=centers, quaternions=turns, **look)
-    if kind == "sphere":
-        return rr.Ellipsoids3D(radii=size[:, 0], centers=centers, **look)
-    if kind == "cylinder":
-        return rr.Cylinders3D(lengths=2 * size[:, 1], radii=size[:, 0], centers=centers, quaternions=turns, **look)
-    # rerun's capsules begin at their origin, MuJoCo's are centred
-    starts = centers - np.array([s.transform[:3, 2] * s.size[1] for s in shapes])
-    return rr.Capsules3D(lengths=2 * size[:, 1], radii=size[:, 0], translations=starts, quaternions=turns, **look)
-
-
-def _quaternion(rotation: Array) -> list[float]:
-    """xyzw, as rerun has it, of a rotation matrix (Shepperd: the largest component first)."""
-    m = rotation
-    square = np.array([1 + m[0, 0] - m[1, 1] - m[2, 2], 1 - m[0, 0] + m[1, 1] - m[2, 2],
-                       1 - m[0, 0] - m[1, 1] + m[2, 2], 1 + np.trace(m)])  # fmt: skip
-    best = int(np.argmax(square))
-    rows = (
-        (square[0], m[1, 0] + m[0, 1], m[0, 2] + m[2, 0], m[2, 1] - m[1, 2]),
-        (m[1, 0] + m[0, 1], square[1], m[2, 1] + m[1, 2], m[0, 2] - m[2, 0]),
-        (m[0, 2] + m[2, 0], m[2, 1] + m[1, 2], square[2], m[1, 0] - m[0, 1]),
-        (m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1], square[3]),
-    )
-    q = np.array(rows[best])
-    return [float(v) for v in q / np.linalg.norm(q)]

@@ -18,9 +18,10 @@ from telerig.datasets.rawlog_columns import Columns
 from telerig.datasets.rawlog_reader import RawLog
 from telerig.hardware import events
 from telerig.hardware.embodiment import Embodiment, parse_embodiment
-from telerig.hardware.errors import DataError, TelerigError
+from telerig.hardware.errors import ConfigError, DataError, TelerigError
 from telerig.hardware.events import Event, Level
 from telerig.hardware.specs import StreamSpec
+from telerig.hardware.surroundings import Surroundings
 from telerig.teleop.states import State
 from telerig.teleop.view.layout import STATE, Camera, Line
 
@@ -46,6 +47,8 @@ class Source(Protocol):
     @property
     def embodiment(self) -> Embodiment | None: ...
     @property
+    def around(self) -> Surroundings | None: ...
+    @property
     def about(self) -> About: ...
     def series(self, line: Line) -> tuple[Instants, Floats]: ...
     def arrivals(self, stream: str) -> Instants: ...
@@ -68,6 +71,14 @@ def read_embodiment(tables: Mapping[str, Any] | None) -> Embodiment | None:
         return None
 
 
+def read_surroundings(raw: Mapping[str, Any] | None) -> Surroundings | None:
+    """What stood around the robot, if that was frozen and still holds together."""
+    try:
+        return Surroundings.from_json(raw) if raw else None
+    except ConfigError:
+        return None
+
+
 class LogSource:
     """One raw log, closed or not.  Images are read when they are asked for."""
 
@@ -75,6 +86,7 @@ class LogSource:
         self._log = RawLog(path)
         self.specs: Mapping[str, StreamSpec] = self._log.specs
         self.embodiment = read_embodiment(self._log.meta.get("embodiment"))
+        self.around = read_surroundings(self._log.meta.get("surroundings"))
         self._columns: dict[str, Columns] = {}
         if self._log.span is None:
             raise DataError(f"{path}: an empty log: there is nothing to see")
@@ -147,6 +159,7 @@ class EpisodeSource:
         meta = self._episode.meta
         self.specs: Mapping[str, StreamSpec] = {n: StreamSpec.from_json(s) for n, s in meta["streams"].items()}
         self.embodiment = read_embodiment(meta.get("embodiment"))
+        self.around = read_surroundings(meta.get("surroundings"))
         self._keys = set(self._episode.keys())
         if not len(self._episode.t_ns):
             raise DataError(f"{path}: an empty episode: there is nothing to see")

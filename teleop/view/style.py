@@ -20,6 +20,14 @@ WORDS = {
     "intended": "thin and dark: what the operator **intended**",
 }
 
+GHOSTS = {"intended": (0.25, 0.62, 1.0, 0.45), "sent": (1.0, 0.55, 0.15, 1.0)}  # rgba, 0…1
+
+BODIES = {
+    "measured": "solid: where it **is** (measured)",
+    "intended": "blue, translucent: what the operator **intended**",
+    "sent": "orange bones: what it was **sent**; they show where it lags behind",
+}
+
 STATE_COLORS = {
     State.IDLE: 0x8A8A8AFF, State.HOMING: 0x5B8DB8FF, State.MATCHING: 0xE0B040FF, State.ENGAGED: 0x4CAF50FF,
     State.HOLD: 0xE08A3CFF, State.DAMPED: 0x9C6ADEFF, State.ESTOP: 0xE53935FF,

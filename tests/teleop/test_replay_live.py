@@ -48,7 +48,7 @@ def test_a_replay_is_followed_and_seen(tmp_path: Path) -> None:
     assert report["tracking_rms_rad"] < 0.05
     rows = read(shown)
     assert {"MATCHING", "ENGAGED"} <= {r["StateChange:state"][0] for _, r in moving(rows["/state"])}
-    for name in ("/curves/arm/measured", "/curves/arm/sent", "/robot/gripper_link", "/health/rate", "/events/loop"):
+    for name in ("/curves/arm/measured", "/curves/arm/sent", "/scene/measured/gripper_link", "/health/rate", "/events/loop"):
         assert moving(rows[name]), name
     assert moving(read(outside)["/curves/arm/measured"])
 

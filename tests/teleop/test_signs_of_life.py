@@ -42,7 +42,7 @@ def test_a_suspended_and_a_dead_process_are_gone() -> None:
 def loop_child(control: ControlBlock, needs: tuple[str, ...] = ("policy",)) -> Child:
     """The loop's view of a session with these processes."""
     told: dict[str, Any] = {"name": "loop", "settings": {"needs": needs}, "offset_ns": RealClock().offset_ns}
-    told |= {"control_fd": control.fd, "beats": NAMES, "streams": {}, "fifo": 0, "nice": 0}
+    told |= {"control_fd": control.fd, "beats": NAMES, "streams": {}, "fifo": 0, "nice": 0, "facts": {}}
     return Child(told)
 
 

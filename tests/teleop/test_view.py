@@ -13,7 +13,7 @@ import pytest
 from telerig.datasets.assemble import BuildOptions
 from telerig.datasets.build import build as build_dataset
 from telerig.hardware.clock import VirtualClock
-from telerig.hardware.embodiment import load_embodiment
+from telerig.hardware.embodiment import embodiment_tables, load_embodiment
 from telerig.hardware.errors import ConfigError, DataError, MissingExtra
 from telerig.hardware.kinematics import Chain
 from telerig.teleop.cli.main import main
@@ -83,7 +83,7 @@ def test_all_that_was_recorded_can_be_seen(shown: dict[str, Rows]) -> None:
     assert counts["/curves/gripper/sent"] == 400
     assert counts["/sensors/pedals/position/value"] == counts["/sensors/pedals/switches/value"] == 200
     assert counts["/health/rate"] == counts["/health/age"] == 20
-    assert 55 <= counts["/robot/gripper_link"] <= 62  # about 30 a second
+    assert 55 <= counts["/scene/measured/gripper_link"] <= 62  # about 30 a second
     assert counts["/cameras/head/color"] == counts["/cameras/head/depth"]
     assert [(t, r["StateChange:state"]) for t, r in moving(shown["/state"])] == [
         (0.0, ["MATCHING"]),
@@ -117,16 +117,16 @@ def test_the_robot_stands_as_it_was_measured(shown: dict[str, Rows]) -> None:
     chain = Chain.from_mjcf(robot.model_path, "world", "gripper_link")
     jaw = Chain.from_mjcf(robot.model_path, "world", "jaw_link")
     for body, arm in (("gripper_link", chain), ("jaw_link", jaw)):
-        rows = moving(shown[f"/robot/{body}"])
+        rows = moving(shown[f"/scene/measured/{body}"])
         assert rows[0][0] == 0.0
         for t, row in rows[::9]:
             assert t is not None
             q = dict(zip(TARGET.names, pose(t - LAG), strict=True))
             np.testing.assert_allclose(placed(row), arm.forward([q[j] for j in arm.joints]), atol=1e-5)
-    assert [t for t, _ in shown["/robot/base_link"]] == [None]  # what never moves is logged once
-    boxes = {name for name in shown if name.startswith("/robot/") and name.endswith(("box", "capsule", "cylinder"))}
-    assert {"/robot/gripper_link/box", "/robot/elbow_link/capsule", "/robot/base_link/cylinder"} <= boxes
-    ((_, box),) = shown["/robot/gripper_link/box"]
+    assert [t for t, _ in shown["/scene/measured/base_link"]] == [None]  # what never moves is logged once
+    shapes = {f"/scene/measured/{s}" for s in ("gripper_link/box", "elbow_link/capsule", "base_link/cylinder")}
+    assert shapes <= set(shown)
+    ((_, box),) = shown["/scene/measured/gripper_link/box"]
     np.testing.assert_allclose(box["Boxes3D:half_sizes"], [[0.038, 0.005, 0.009]], atol=1e-7)
 
 
@@ -167,13 +167,13 @@ def test_a_dataset_s_episode_looks_like_its_log(session: Path, shown: dict[str, 
     out = tmp_path / "out.rrd"
     view(ViewRequest(tmp_path / "data", False, (), out, False, 0.0))
     rows = read(out)
-    wanted = {n for n in shown if n.startswith(("/curves", "/cameras", "/robot", "/health"))}
+    wanted = {n for n in shown if n.startswith(("/curves", "/cameras", "/scene/measured", "/health"))}
     assert wanted <= set(rows)
     chain = Chain.from_mjcf(load_embodiment("follower_arm").model_path, "world", "gripper_link")
     ((origin, _),) = moving(rows["/events/loop"])
     assert origin is not None
     begin = 0.1 - origin  # rows begin when all streams have a sample
-    for t, row in moving(rows["/robot/gripper_link"])[5::11]:
+    for t, row in moving(rows["/scene/measured/gripper_link"])[5::11]:
         assert t is not None
         q = dict(zip(TARGET.names, pose(t + begin - LAG), strict=True))
         np.testing.assert_allclose(placed(row), chain.forward([q[j] for j in chain.joints]), atol=1e-3)
@@ -214,7 +214,8 @@ def test_a_running_session_is_shown_with_the_newest_images(tmp_path: Path) -> No
     clock = VirtualClock(T0)
     streams = {s.name: LocalStream(s) for s in SPECS}
     readers = {n: LocalReader(s) for n, s in streams.items()}
-    live = LiveView({s.name: s for s in SPECS}, readers, clock, None, str(tmp_path / "live.rrd"))  # type: ignore[arg-type]
+    facts = {"embodiment": embodiment_tables("follower_arm")}
+    live = LiveView({s.name: s for s in SPECS}, readers, facts, clock, None, str(tmp_path / "live.rrd"))  # type: ignore[arg-type]
     for k in range(200):
         now, t = clock.advance(PERIOD), k * PERIOD / 1e9
         data = {"position": pose(t), "velocity": np.zeros(7), "effort": np.zeros(7)}
@@ -229,7 +230,7 @@ def test_a_running_session_is_shown_with_the_newest_images(tmp_path: Path) -> No
     images = moving(rows["/cameras/head/depth"])
     assert len(images) == 12  # one a picture, never the same twice
     assert images[-1][1]["DepthImage:meter"] == [1000.0]
-    t, last = moving(rows["/robot/gripper_link"])[-1]
+    t, last = moving(rows["/scene/measured/gripper_link"])[-1]
     chain = Chain.from_mjcf(load_embodiment("follower_arm").model_path, "world", "gripper_link")
     assert t is not None
     q = dict(zip(TARGET.names, pose(t - PERIOD / 1e9), strict=True))
