@@ -39,6 +39,10 @@ class PolicyTrials:
         now, state = self._session.clock.now(), self._state.latest()
         if state is None:
             return False
+        if self._session.control.estop:
+            for _ in range(len(self._seeds) - len(self.results)):
+                self._end(now, False, 0.0, "the e-stop was pressed")
+            return True
         if (now - self._since) > GRACE_S * 1e9:
             self._end(now, False, 0.0, f"stuck: {self._phase.__name__.strip('_')}")
         else:
@@ -50,6 +54,9 @@ class PolicyTrials:
 
     def _stand_still(self, now: int, state: State) -> None:
         """Released: wait until nothing moves, then ask for the scene."""
+        if state is State.ESTOP and not self._session.control.estop and now - self._since > SETTLE_S * 1e9:
+            self._session.control.reset_estop()  # the emulated stop switch opened; a pressed e-stop is nobody's to reset
+            self._next(now, self._stand_still)
         if state in (State.IDLE, State.HOLD, State.DAMPED):
             request = SceneRequest(len(self.results) + 1, self._seeds[len(self.results)], reset_robot=True)
             self._session.writer("session/scene").write(request.to_sample(now))
@@ -76,16 +83,20 @@ class PolicyTrials:
         seconds = (now - self._since) / 1e9
         if truth is not None and bool(truth.array("success")):
             self._end(now, True, seconds)
+        elif state is State.ESTOP:
+            self._end(now, False, seconds, "e-stop")
         elif seconds > LIMIT_S:
             self._end(now, False, seconds)
 
     def _end(self, now: int, success: bool, seconds: float, reason: str = "") -> None:
         seed = self._seeds[len(self.results)]
         self.results.append(Trial(seed, success, seconds, reason))
-        verdict = "success" if success else "failure"
+        verdict = "success" if success else f"failure{': ' + reason if reason else ''}"
         text = f"trial {len(self.results)}/{len(self._seeds)} (seed {seed}): {verdict}, {seconds:.1f} s"
         self._session.say(Level.INFO, "trial.ended", text, seed=seed, success=success)
         if self._recording and not reason:
-            self._steward.episode(EpisodeCommand.KEEP, verdict)
+            self._steward.episode(EpisodeCommand.KEEP, "success" if success else "failure")
+        elif self._recording:
+            self._steward.episode(EpisodeCommand.DISCARD)  # ignored where nothing is recorded yet
         self._steward.enable = False
         self._next(now, self._stand_still)

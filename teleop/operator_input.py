@@ -1,7 +1,8 @@
 """What the operator's hands and feet say besides the pose: enable, stop, reset, episode.
 
 Enable comes from the pedal box where the rig has one, else from the keyboard (a stream the command line writes 30 times
-a second: when it stops, enable is released).  A pedal box that is gone is an open stop switch.
+a second: when it stops, enable is released).  A pedal box that is silent has released enable; one that is gone is an open
+stop switch.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from telerig.teleop.switches import Press, Switches
 
 OPERATOR = StreamSpec("session/operator", (ArraySpec("enable", (), "<u1"), ArraySpec("resets", (), "<i8")), 30.0)
 FRESH_NS = 150_000_000  # five beats of the command line
-PEDALS_FRESH_NS = 100_000_000
+PEDALS_FRESH_NS = 100_000_000  # without a sample for longer: enable counts as released, the robot holds
+PEDALS_GONE_NS = 400_000_000  # for so long: the box is gone, which is an open stop switch (a busy computer stalls for less)
 
 
 def operator_sample(enable: bool, resets: int, now: int) -> Sample:
@@ -87,7 +89,7 @@ class OperatorInput:
         if sample is None:
             return False, False, None  # never seen: nothing can be enabled, but nothing ran that could be stopped
         if now - sample.t_arrival > PEDALS_FRESH_NS:
-            return False, True, None
+            return False, now - sample.t_arrival > PEDALS_GONE_NS, None
         if sample.seq != self._seen:
             self._seen = sample.seq
             press = self._switches.update(sample.t_sample, sample.array("switches"))

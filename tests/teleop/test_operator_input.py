@@ -1,0 +1,60 @@
+"""Pedals that fall silent: first the robot holds, then the box counts as gone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from telerig.hardware.samples import Sample
+from telerig.hardware.specs import ArraySpec, StreamSpec
+from telerig.teleop.control import ControlBlock
+from telerig.teleop.operator_input import Hands, OperatorInput
+from telerig.teleop.states import State
+from telerig.teleop.stream import LocalReader, LocalStream
+
+MS = 1_000_000
+PEDALS = StreamSpec("pedals/pedals", (ArraySpec("switches", (3,), "<u1"),), 100.0)
+ENABLED, RELEASED, OPEN = [1, 0, 1], [0, 0, 1], [1, 0, 0]
+
+
+class Box:
+    """A pedal box heard 100 times a second."""
+
+    def __init__(self) -> None:
+        self.stream = LocalStream(PEDALS)
+        told = {"pedals": PEDALS.name, "unattended": False}
+        self.input = OperatorInput(told, {PEDALS.name: LocalReader(self.stream)}, ControlBlock())
+        self.now = 0
+
+    def hear(self, switches: list[int], samples: int = 3) -> Hands:
+        """So many samples, each looked at."""
+        for _ in range(samples):
+            self.now += 10 * MS
+            self.stream.write(Sample(PEDALS.name, self.now, self.now, {"switches": np.array(switches, np.uint8)}))
+            hands = self.input.step(self.now, State.ENGAGED)
+        return hands
+
+    def silence(self, ms: int) -> Hands:
+        """Nothing for so long after the last sample."""
+        return self.input.step(self.now + ms * MS, State.ENGAGED)
+
+
+@pytest.fixture
+def box() -> Box:
+    """One whose enable was released, then pressed."""
+    found = Box()
+    found.hear(RELEASED)
+    assert found.hear(ENABLED).enable
+    return found
+
+
+@pytest.mark.parametrize(
+    ("ms", "enable", "stop"), [(90, True, False), (110, False, False), (390, False, False), (410, False, True)]
+)
+def test_a_silent_box_releases_and_then_stops(box: Box, ms: int, enable: bool, stop: bool) -> None:
+    hands = box.silence(ms)
+    assert (hands.enable, hands.stop) == (enable, stop)
+
+
+def test_an_open_stop_counts_at_once(box: Box) -> None:
+    assert box.hear(OPEN, 1).stop
