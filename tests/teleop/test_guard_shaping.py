@@ -372,7 +372,9 @@ def test_in_estop_there_is_a_hold_then_damping_within_0_9_s_and_never_back(
     rig, machine, entered, last = Rig(), Machine(T0), 0, Mode.HOLD
     for enable, stop, reset, ticks in presses:
         for _ in range(ticks):
-            status = machine.step(rig.now + TICK, Inputs(enable=enable, stop=stop, reset=reset, mismatch=0.0, home=True))
+            status = machine.step(
+                rig.now + TICK, Inputs(enable=enable, stop=stop, reset=reset, mismatch=0.0, home=True)
+            )
             mode = rig.tick(status.state, {ARM: (0.1, 0.2, 0.1)})[ARM.name].mode
             if status.state is State.ESTOP:
                 entered = rig.now if status.changed else entered
