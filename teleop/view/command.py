@@ -16,7 +16,7 @@ from telerig.teleop.view.blueprint import blueprint
 from telerig.teleop.view.layout import plan_layout
 from telerig.teleop.view.paint import paint
 from telerig.teleop.view.painter import Painter
-from telerig.teleop.view.sdk import APPLICATION, load_rerun, merge, require_display, start_viewer
+from telerig.teleop.view.sdk import APPLICATION, ended_with_us, load_rerun, merge, require_display, start_viewer
 from telerig.teleop.view.source import open_source
 
 MOST = 10  # episodes shown when nobody says which
@@ -46,7 +46,7 @@ def view(request: ViewRequest) -> None:
     if request.save is None and not request.web:
         require_display()
     if request.live:
-        from telerig.teleop.view.live_process import attach
+        from telerig.teleop.view.attached import attach
 
         attach(request.path, request.save, request.web, request.seconds)
         return
@@ -63,10 +63,7 @@ def view(request: ViewRequest) -> None:
             print(f"{request.save}: {request.save.stat().st_size / 1e6:.1f} MB; open it with: rerun {request.save}")
             return
         viewer = start_viewer([str(p) for p in made], web=request.web)
-        try:
-            viewer.wait()
-        except KeyboardInterrupt:
-            viewer.terminate()
+        with ended_with_us(viewer):
             viewer.wait()
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from telerig.hardware.errors import ConfigError, MissingExtra, TelerigError
 
@@ -42,9 +46,15 @@ def viewer_program() -> str:
     return found
 
 
+def has_display() -> bool:
+    """Whether a window can be opened here."""
+    named = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    return bool(named) or not sys.platform.startswith("linux")
+
+
 def require_display() -> None:
     """:raises ConfigError: a window cannot be opened here."""
-    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+    if not has_display():
         raise ConfigError(
             "no display here, so no window can be opened: --web shows it in a browser, "
             "--save FILE.rrd writes a file for `rerun FILE.rrd` elsewhere"
@@ -59,22 +69,69 @@ def free_port() -> int:
 
 
 def start_viewer(what: Sequence[str], web: bool = False, port: int | None = None) -> subprocess.Popen[bytes]:
-    """Open a viewer that only this machine reaches; it outlives nobody's Ctrl-C but its own.
+    """Open a viewer that only this machine reaches; with ``web`` one for browsers, whose address is told on stderr.
 
     :param what: files to show; none: it waits for data on ``port``.
     :raises MissingExtra, ConfigError: no viewer, or no display and not ``web``.
     """
     if not web:
         require_display()
-    command = [viewer_program(), "--bind", "127.0.0.1", "--hide-welcome-screen"]
+    port = free_port() if port is None else port
+    command = [viewer_program(), "--bind", "127.0.0.1", "--hide-welcome-screen", "--port", str(port)]
     if web:
         page = free_port()
-        command += ["--web-viewer", "--web-viewer-port", str(page)]
-        print(f"the view is at http://127.0.0.1:{page} (Ctrl-C ends it)", file=sys.stderr)
-    command += [] if what else ["--memory-limit", "2GiB"]  # a session may be long; the oldest is dropped
-    command += ["--port", str(port if port is not None else free_port())]
+        # without a display no browser can be opened, and a terminal's browser must not be
+        command += ["--web-viewer" if has_display() else "--serve-web", "--web-viewer-port", str(page)]
+    # a session may be long: its oldest is dropped; of a recording nothing must be, however late a browser comes
+    command += ["--server-memory-limit", "50%"] if what else ["--memory-limit", "2GiB"]
+    # a session of its own: Ctrl-C is ours to pass on
     quiet = {"RUST_LOG": "error", **os.environ}  # else the viewer tells the terminal about its graphics card
-    return subprocess.Popen([*command, *what], stdin=subprocess.DEVNULL, start_new_session=not web, env=quiet)
+    viewer = subprocess.Popen([*command, *what], stdin=subprocess.DEVNULL, start_new_session=True, env=quiet)
+    if web:
+        with ended_with_us(viewer):
+            while not (listens(page) and listens(port)):
+                if (code := _ended(viewer, 0.05)) is not None:
+                    raise TelerigError(f"the viewer ended at once, with code {code}; try: {' '.join(command)}")
+            print(f"the view is at {address(page, port)} (Ctrl-C ends it)", file=sys.stderr, flush=True)
+    return viewer
+
+
+def _ended(viewer: subprocess.Popen[bytes], within_s: float) -> int | None:
+    """Its exit code, if it ends within that time."""
+    try:
+        return viewer.wait(within_s)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def listens(port: int) -> bool:
+    """Whether a viewer is there."""
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def ended_with_us(viewer: subprocess.Popen[bytes] | None) -> Iterator[None]:
+    """While inside, Ctrl-C and SIGTERM leave the block quietly, and end the viewer too; so does a failure, loudly."""
+    handle = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler) if handle else None
+    try:
+        yield
+    except BaseException as error:
+        if viewer is not None:
+            viewer.terminate()
+            viewer.wait()
+        if not isinstance(error, KeyboardInterrupt):
+            raise
+    finally:
+        if handle:
+            signal.signal(signal.SIGTERM, before)
+
+
+def address(page: int, port: int) -> str:
+    """What to open in a browser: the page alone would show nothing, it must be told where the data are."""
+    return f"http://127.0.0.1:{page}/?url={quote(f'rerun+http://127.0.0.1:{port}/proxy', safe='')}"
 
 
 def merge(parts: Sequence[Path], out: Path) -> None:

@@ -16,7 +16,8 @@ from telerig.teleop.replay import check, replay_rig
 from telerig.teleop.replay_source import load_trajectory
 from telerig.teleop.replay_tracking import Tracker
 from telerig.teleop.rig import load_rig
-from telerig.teleop.view.live_process import attach, view_process
+from telerig.teleop.view.attached import attach
+from telerig.teleop.view.live_process import view_process
 
 from .recorded import RIG, record
 from .test_view import moving, read
@@ -48,7 +49,13 @@ def test_a_replay_is_followed_and_seen(tmp_path: Path) -> None:
     assert report["tracking_rms_rad"] < 0.05
     rows = read(shown)
     assert {"MATCHING", "ENGAGED"} <= {r["StateChange:state"][0] for _, r in moving(rows["/state"])}
-    for name in ("/curves/arm/measured", "/curves/arm/sent", "/scene/measured/gripper_link", "/health/rate", "/events/loop"):
+    for name in (
+        "/curves/arm/measured",
+        "/curves/arm/sent",
+        "/scene/measured/gripper_link",
+        "/health/rate",
+        "/events/loop",
+    ):
         assert moving(rows[name]), name
     assert moving(read(outside)["/curves/arm/measured"])
 
