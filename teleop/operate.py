@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
-from telerig.hardware.errors import DeviceError
+from telerig.hardware.errors import DeviceError, DeviceIdentityError
 from telerig.hardware.events import Level
 from telerig.teleop import realtime
 from telerig.teleop.episodes import EpisodeCommand
@@ -101,6 +101,7 @@ def operate(
     """Show the screen and obey keys until ``done()``, ``stop``, ``q``, or the session fails.
 
     :raises DeviceError: the loop died.
+    :raises DeviceIdentityError: something else than the rig file says was plugged in when the session started.
     """
     keyboard_enable = not any(name.endswith("/pedals") for name in session.memories)
     console = Console(stderr=True)
@@ -111,7 +112,7 @@ def operate(
         keys = Keys(session, steward, stop)
         live = Live(console=console, auto_refresh=False, screen=False) if console.is_terminal else None
         with live or ExitStack():
-            while not (stop.is_set() or session.failed or session.control.stopping or done()):
+            while not (stop.is_set() or session.failed or screen.wrong or session.control.stopping or done()):
                 for key in keyboard.keys(ENOUGH_S):
                     keys.press(key)
                 if not keyboard.present:
@@ -119,6 +120,8 @@ def operate(
                 _show(live, screen, console)
     if session.failed:
         raise DeviceError(session.failed)
+    if screen.wrong:
+        raise DeviceIdentityError(screen.wrong)
 
 
 def _show(live: Live | None, screen: Screen, console: Console) -> None:

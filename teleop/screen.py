@@ -66,6 +66,7 @@ class Screen:
         self._last_state: State | None = None
         self._ring = False
         self._started = session.clock.now()
+        self.wrong = ""  # the device that is not the one the rig file says, once one was found at the start
 
     def collect(self) -> list[Event]:
         """Take in new events; returns them."""
@@ -75,6 +76,9 @@ class Screen:
         new.sort(key=lambda e: e.t)
         self._events.extend(new)
         self._ring = self._ring or any(e.level is not Level.INFO for e in new)
+        for event in new:
+            if event.code == "device.wrong" and event.data.get("at_start"):
+                self.wrong = self.wrong or event.text
         return new
 
     def bell(self) -> bool:

@@ -40,7 +40,7 @@ class Keeper:
         self.is_open = False
         self._told_missing = False
         self._hopeless = False
-        self._opened_before = False
+        self._opened_before = self._was_there = False
         self._next_try = 0
         self._settled = child.clock.now() + SETTLE_NS
 
@@ -60,14 +60,14 @@ class Keeper:
             self._device.open()
         except DeviceIdentityError as error:  # the wrong thing is plugged in: trying again cannot help
             self._hopeless = True
-            self._child.say(Level.ERROR, "device.wrong", str(error))
+            self._child.say(Level.ERROR, "device.wrong", str(error), at_start=not self._was_there)
         except DeviceError as error:
             if not self._told_missing and now >= self._settled:
                 self._child.say(Level.WARNING, "device.missing", str(error))
                 self._told_missing = True
         else:
             self._child.say(Level.INFO, "device.open", f"{self._child.name} is there")
-            self.is_open, self._told_missing = True, False
+            self.is_open, self._told_missing, self._was_there = True, False, True
         return self.is_open
 
     def lost(self, error: DeviceLost) -> None:

@@ -165,3 +165,12 @@ def _name(pid: int) -> str:
         return Path(f"/proc/{pid}/comm").read_text().strip()
     except OSError:
         return "gone"
+
+
+def test_wrong_firmware_ends_the_command_in_one_line_with_exit_code_2(tmp_path: Path) -> None:
+    text = RIG.read_text().replace("[devices.leader]", "[devices.leader]\nmin_firmware = 60")
+    (tmp_path / "rig.toml").write_text(text)
+    command = [sys.executable, "-c", OPERATE, "teleop", str(tmp_path / "rig.toml"), "--emulate"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: leader: servo 1 (shoulder_pitch) has firmware 48")
