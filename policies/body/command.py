@@ -1,0 +1,120 @@
+"""From an operator's wish to what a policy is given: range, slew, dead-band compensation, rest; and the gait's clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from telerig.hardware.errors import CommandRefused
+from telerig.policies.body.manifest import COMMANDS, VELOCITIES, Clock, CommandItem, CommandTable, Manifest
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A command as it goes to the policy.  Arrays have the policy's own commands only, in ``CommandTable.names``.
+
+    :param wish: after range and slew ``(k,)``; ``sent``: after dead-band compensation too ``(k,)``.
+    """
+
+    wish: Array
+    sent: Array
+    walking: bool
+
+
+class CommandShaper:
+    """Follows the wish within the manifest's ranges and slews.
+
+    :param table: the manifest's commands; those it lacks are ignored.
+    """
+
+    def __init__(self, table: CommandTable, rate_hz: float) -> None:
+        self.names = table.names
+        items = [table.item(name) for name in self.names]
+        self._index = np.array([COMMANDS.index(name) for name in self.names], np.intp)
+        self._velocity = np.array([name in VELOCITIES for name in self.names], bool)
+        self._low = np.array([i.range[0] for i in items])
+        self._high = np.array([i.range[1] for i in items])
+        self._home = np.array([i.home for i in items])
+        self._step = np.array([np.inf if i.slew is None else i.slew / rate_hz for i in items])
+        self._inverse = [(k, *_inverse(i)) for k, i in enumerate(items) if i.response]
+        self._rest_below = table.rest_below
+        self.reset()
+
+    def reset(self) -> None:
+        """At rest, at home."""
+        self._now = self._home.copy()
+
+    def step(self, command: Array, periods: int = 1) -> Given:
+        """One step, ``periods`` control periods after the last.
+
+        :param command: ``(4,)``, in the order of :data:`COMMANDS`.
+        :raises CommandRefused: a number in it is not finite.
+        """
+        if command.shape != (len(COMMANDS),) or not np.isfinite(command).all():
+            raise CommandRefused(f"body command {command.tolist()} is not {len(COMMANDS)} finite numbers")
+        wish = np.clip(command[self._index], self._low, self._high)
+        reach = self._step * periods
+        self._now = self._now + np.clip(wish - self._now, -reach, reach)
+        moving = np.maximum(np.abs(wish), np.abs(self._now))[self._velocity]
+        walking = bool((moving > self._rest_below).any())
+        sent = self._now.copy()
+        for k, achieved, given in self._inverse:
+            sent[k] = _compensate(float(self._now[k]), achieved, given, self._rest_below)
+        return Given(self._now, np.clip(sent, self._low, self._high), walking)
+
+
+def _inverse(item: CommandItem) -> tuple[Array, Array]:
+    """(achieved, given) of an item's response, both increasing."""
+    pairs = np.array(item.response, np.float64)  # (n, 2)
+    return pairs[:, 1], pairs[:, 0]
+
+
+def _compensate(wish: float, achieved: Array, given: Array, rest_below: float) -> float:
+    """What achieves the wish; beyond the last pair, as much more as the wish is."""
+    size = abs(wish)
+    if size <= rest_below:
+        return 0.0
+    beyond = max(0.0, size - float(achieved[-1]))
+    return float(np.copysign(float(np.interp(size, achieved, given)) + beyond, wish))
+
+
+class GaitClock:
+    """The phases of a manifest's clock; without one it has none.  It counts control periods and reads no time.
+
+    :ivar phase: ``(p,)`` rad within ±pi.
+    :ivar shown: whether sine and cosine are shown (else they are 0).
+    """
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._clock: Clock | None = manifest.clock
+        self._offsets = np.array(manifest.clock.offsets if manifest.clock else (), np.float64)
+        self._delta = 2 * np.pi / (manifest.clock.period_s * manifest.rate_hz) if manifest.clock else 0.0
+        self.reset()
+
+    def reset(self) -> None:
+        """At the offsets."""
+        self.phase, self.shown = self._offsets.copy(), False
+        self._running = False
+
+    def step(self, walking: bool, periods: int = 1) -> Array:
+        """The phases at this step, ``periods`` control periods after the last."""
+        clock = self._clock
+        if clock is None:
+            return self.phase
+        runs = walking or clock.at_rest == "run"
+        if runs and self._running:
+            self.phase = _wrapped(self.phase + self._delta * periods)
+        elif runs and (clock.restart or clock.at_rest == "fixed"):
+            self.phase = self._offsets.copy()
+        elif not runs and clock.at_rest == "fixed":
+            self.phase = np.full(len(self._offsets), clock.rest_phase)
+        self._running, self.shown = runs, runs or clock.at_rest == "fixed"
+        return self.phase
+
+
+def _wrapped(angle: Array) -> Array:
+    return np.asarray((angle + np.pi) % (2 * np.pi) - np.pi)
