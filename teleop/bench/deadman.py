@@ -6,11 +6,12 @@ The judge is the simulator: its own log of joint speed and mode, which no proces
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import random
 import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,12 @@ import numpy as np
 
 from telerig.drivers.emulation_control import send_fault
 from telerig.drivers.mujoco.motion_log import read_motion_log
+from telerig.hardware import events
 from telerig.hardware.embodiment import load_embodiment
 from telerig.hardware.errors import ConfigError, DeviceError
 from telerig.hardware.samples import Sample
 from telerig.teleop.bench import wave_plan
-from telerig.teleop.bench.deadman_judge import WATCH_S, Verdict, judge, summary
+from telerig.teleop.bench.deadman_judge import BACK_LIMIT_MS, WATCH_S, Verdict, judge, summary
 from telerig.teleop.bench.hosted import HostedSession, is_alive
 from telerig.teleop.bench.loop_bench import hand_process
 from telerig.teleop.bench.machine import machine
@@ -184,9 +186,24 @@ def strike(stand: Stand, rng: random.Random, target: str, name: str) -> Verdict:
         elif target and name == "STOP":
             _blow(pids[target], "CONT")()
         elif name in UNPLUGGED:
-            hosted.clock.sleep_until(at + int((UNPLUGGED_S + 0.5) * 1e9))
+            verdict = _came_back(hosted, name, at, verdict)
         return verdict
     raise DeviceError(f"{target or 'cause'} {name}: the robot stops by itself before anything is done to it")
+
+
+def _came_back(hosted: HostedSession, device: str, at: int, verdict: Verdict) -> Verdict:
+    """What became of a device unplugged at ``at``: when the operator was told, when it was back, whether that moved."""
+    again = at + int(UNPLUGGED_S * 1e9)
+    hosted.clock.sleep_until(again + int((BACK_LIMIT_MS / 1e3 + 0.5) * 1e9))
+    heard = [events.from_sample(s) for s in hosted.attached.readers[f"{device}/events"].window(at, hosted.clock.now())]
+    lost = next((e.t for e in heard if e.code == "device.lost"), None)
+    back = next((e.t for e in heard if e.code == "device.open" and e.t > (lost or at)), None)
+    return replace(
+        verdict,
+        told_ms=math.inf if lost is None else (lost - at) / 1e6,
+        back_ms=math.inf if back is None else (back - again) / 1e6,
+        resumed=hosted.state() in (State.MATCHING, State.ENGAGED),
+    )
 
 
 def _blow(pid: int, name: str) -> Callable[[], None]:
@@ -225,13 +242,16 @@ def measure(bench: DeadmanBench, progress: Callable[[float], None] = lambda frac
 
 
 def _figures(rows: dict[str, Any], bench: DeadmanBench) -> dict[str, Any]:
-    def worst(key: str) -> float | None:
-        values = [row[key] for row in rows.values()]
+    def worst(key: str, among: Iterable[dict[str, Any]] = rows.values()) -> float | None:
+        values = [row[key] for row in among]
         return None if None in values else max(values, default=0.0)
 
+    devices = [r for r in rows.values() if "told_ms" in r]
     return {
         **rows,
         "moments": bench.moments,
+        **{key: worst(key, devices) for key in ("told_ms", "back_ms") if devices},
+        "resumed": sum(row["resumed"] for row in rows.values()),
         "stopped_ms": worst("stopped_ms"),
         "damped_ms": worst("damped_ms"),
         "orphans": sum(row["orphans"] for row in rows.values()),

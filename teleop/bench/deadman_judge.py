@@ -14,6 +14,8 @@ STILL_RAD_S = 0.05
 STOP_LIMIT_MS = 250.0
 DAMP_LIMIT_MS = 1100.0
 LIMP = (0, 1)  # RobotMode.TORQUE_OFF, RobotMode.DAMP
+TOLD_LIMIT_MS = 200.0
+BACK_LIMIT_MS = 1000.0
 WATCH_S = 1.4
 
 
@@ -27,17 +29,25 @@ class Verdict:
         before that.
     :param damped_ms: until the robot was damped or off, for good; infinite if it was not.
     :param orphans: processes that were left 2 s after the command line was killed.
+    :param told_ms: until the operator was told that a device was unplugged; None where none was.
+    :param back_ms: from its being plugged in again to its being open; likewise.
+    :param resumed: the robot moved, or was about to, when the device came back, though nobody had pressed *enable* anew.
     """
 
     speed: float
     stopped_ms: float
     damped_ms: float
     orphans: int = 0
+    told_ms: float | None = None
+    back_ms: float | None = None
+    resumed: bool = False
 
     @property
     def failed(self) -> bool:
         """Whether a limit is exceeded."""
-        return self.stopped_ms > STOP_LIMIT_MS or self.damped_ms > DAMP_LIMIT_MS or self.orphans > 0
+        slow = (self.told_ms or 0.0) > TOLD_LIMIT_MS or (self.back_ms or 0.0) > BACK_LIMIT_MS
+        stopped = self.stopped_ms <= STOP_LIMIT_MS and self.damped_ms <= DAMP_LIMIT_MS
+        return not stopped or self.orphans > 0 or slow or self.resumed
 
 
 def judge(log: NDArray[Any], at: int, watch_s: float = WATCH_S) -> Verdict:
@@ -69,9 +79,13 @@ def summary(verdicts: Sequence[Verdict]) -> dict[str, Any]:
         "stopped_ms": max(v.stopped_ms for v in verdicts),
         "damped_ms": max(v.damped_ms for v in verdicts),
     }
+    for key in ("told_ms", "back_ms"):
+        if known := [t for v in verdicts if (t := getattr(v, key)) is not None]:
+            worst[key] = max(known)
     return {
         "n": len(verdicts),
         **{k: round(v, 1) if math.isfinite(v) else None for k, v in worst.items()},
         "orphans": sum(v.orphans for v in verdicts),
+        "resumed": sum(v.resumed for v in verdicts),
         "failures": sum(v.failed for v in verdicts),
     }

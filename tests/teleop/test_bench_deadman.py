@@ -57,6 +57,21 @@ def test_every_other_end_is_a_failure(tail: Any, stopped: float, damped: float) 
     assert (found.stopped_ms, found.damped_ms, found.failed) == (stopped, damped, True)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [{"told_ms": 210.0}, {"told_ms": math.inf}, {"back_ms": 1001.0}, {"back_ms": math.inf}, {"resumed": True}],
+    ids=str,
+)
+def test_a_device_that_comes_back_late_or_moves_the_robot_is_a_failure(wrong: dict[str, Any]) -> None:
+    good: dict[str, Any] = {"told_ms": 20.0, "back_ms": 250.0, "resumed": False}
+    assert not Verdict(1.0, 155.0, 1000.0, **good).failed
+    bad = Verdict(1.0, 155.0, 1000.0, **(good | wrong))
+    assert bad.failed
+    row = summary([Verdict(1.0, 155.0, 1000.0, **good), bad])
+    assert row["failures"] == 1
+    assert all(row[key] == (None if value == math.inf else value) for key, value in wrong.items())
+
+
 @pytest.mark.parametrize("damped", [5, 50])
 def test_a_robot_that_goes_limp_in_motion_never_stopped(damped: int) -> None:
     found = judge(log((damped, 1.0, POSITION), (1600, 0.01, DAMP)), 0)
@@ -78,7 +93,7 @@ def test_the_rows_are_what_is_asked_for() -> None:
 
 def test_the_worst_moment_counts() -> None:
     row = summary([Verdict(1.0, 100.0, 1000.0), Verdict(1.0, 260.0, 1000.0), Verdict(1.0, 90.0, 950.0, orphans=1)])
-    assert row == {"n": 3, "stopped_ms": 260.0, "damped_ms": 1000.0, "orphans": 1, "failures": 2}
+    assert row == {"n": 3, "stopped_ms": 260.0, "damped_ms": 1000.0, "orphans": 1, "resumed": 0, "failures": 2}
     assert summary([Verdict(1.0, math.inf, math.inf)])["stopped_ms"] is None  # JSON knows no infinity
 
 
