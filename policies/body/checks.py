@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from telerig.hardware.embodiment import Embodiment, JointGroup
 from telerig.hardware.errors import ConfigError
-from telerig.policies.body.manifest import Clock, CommandItem, CommandTable, Manifest, ReferenceTable
+from telerig.policies.body.manifest import VELOCITIES, Clock, CommandItem, CommandTable, Manifest, ReferenceTable
 from telerig.policies.body.observation import Assembler, term_sizes
 from telerig.policies.body.terms import TERMS, spread
 
@@ -77,6 +77,8 @@ def _absent(manifest: Manifest) -> str:
 def _commands(table: CommandTable) -> None:
     for name in table.names:
         _command(table.item(name), f"[command.{name}]")
+        if name in VELOCITIES and table.item(name).home:
+            raise ConfigError(f"[command.{name}] home is not 0: at home the robot rests")
 
 
 def _command(item: CommandItem, where: str) -> None:

@@ -42,11 +42,13 @@ class CommandShaper:
         self._step = np.array([np.inf if i.slew is None else i.slew / rate_hz for i in items])
         self._inverse = [(k, *_inverse(i)) for k, i in enumerate(items) if i.response]
         self._rest_below = table.rest_below
+        stops = [table.rest_below if i.stop_below is None else i.stop_below for i in items]
+        self._stop_below = np.array(stops)[self._velocity]
         self.reset()
 
     def reset(self) -> None:
         """At rest, at home."""
-        self._now = self._home.copy()
+        self._now, self._walking = self._home.copy(), False
 
     def step(self, command: Array, periods: int = 1) -> Given:
         """One step, ``periods`` control periods after the last.
@@ -59,12 +61,13 @@ class CommandShaper:
         wish = np.clip(command[self._index], self._low, self._high)
         reach = self._step * periods
         self._now = self._now + np.clip(wish - self._now, -reach, reach)
-        moving = np.maximum(np.abs(wish), np.abs(self._now))[self._velocity]
-        walking = bool((moving > self._rest_below).any())
+        asked = (np.abs(wish[self._velocity]) > self._rest_below).any()
+        rolling = self._walking and (np.abs(self._now[self._velocity]) > self._stop_below).any()
+        self._walking = bool(asked or rolling)
         sent = self._now.copy()
         for k, achieved, given in self._inverse:
             sent[k] = _compensate(float(self._now[k]), achieved, given, self._rest_below)
-        return Given(self._now, np.clip(sent, self._low, self._high), walking)
+        return Given(self._now, np.clip(sent, self._low, self._high), self._walking)
 
 
 def _inverse(item: CommandItem) -> tuple[Array, Array]:

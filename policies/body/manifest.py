@@ -128,6 +128,7 @@ class CommandItem(_Table):
     :param range: of what the policy is given.
     :param home: where it starts (height).
     :param slew: how fast the wish may change, per second; without it, at once.
+    :param stop_below: a walk that is to end goes on until the slewed velocity is this small; else ``rest_below``.
     :param response: (given, achieved) pairs as measured, from the largest that achieves nothing; the runtime gives the
         policy what achieves the wish.  Valid for both signs.  Without it, the wish is given as it is.
     """
@@ -135,6 +136,7 @@ class CommandItem(_Table):
     range: Pair
     home: float = 0.0
     slew: float | None = Field(None, gt=0)
+    stop_below: float | None = Field(None, ge=0, le=0.5)
     response: Annotated[tuple[Pair, ...], Field(strict=False)] = ()
 
 

@@ -1,0 +1,77 @@
+"""What ``telerig train-body`` shows while it works: progress and evaluations on stderr, a summary at the end."""
+
+from __future__ import annotations
+
+import json
+import signal
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from telerig.hardware.clock import RealClock
+from telerig.policies.body.train import trainer
+from telerig.policies.body.train.config import TrainConfig
+
+
+def run_with_display(run: trainer.RunConfig, config: TrainConfig, as_json: bool) -> dict[str, Any]:
+    """Train with a progress bar; the first SIGINT or SIGTERM ends training properly, a second SIGINT at once."""
+    stopped = False
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        nonlocal stopped
+        if stopped and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        stopped = True
+
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )  # fmt: skip
+    before = {n: signal.signal(n, on_signal) for n in (signal.SIGINT, signal.SIGTERM)}
+    console = Console(stderr=True)
+    try:
+        with Progress(*columns, console=console) as bar:
+            task = bar.add_task("training", total=1.0, note="starting")
+
+            def on_progress(p: trainer.Progress) -> None:
+                bar.update(task, completed=p.done, note=_note(p))
+
+            def on_evaluation(update: int, cases: dict[str, Any]) -> None:
+                console.print(evaluation_table(update, cases))
+
+            hooks = trainer.Hooks(on_progress, on_evaluation, lambda: stopped)
+            result = trainer.train_body(run, config, RealClock(), hooks)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if as_json:
+        print(json.dumps(result))
+    else:
+        end = "trained" if result["complete"] else "stopped early (go on with --resume)"
+        print(f"{end}: {result['steps']} steps at {result['steps_per_s']:.0f} a second → {run.out}")
+    return result
+
+
+def _note(p: trainer.Progress) -> str:
+    f = p.figures
+    return (
+        f"{p.steps / 1e6:.1f} M steps, {f['steps_per_s'] / 1000:.1f} k/s, reward {f['reward_stand']:.2f}/"
+        f"{f['reward_walk']:.2f}, falls {f['stand_falls']:.1f}/{f['walk_falls']:.1f}"
+    )
+
+
+def evaluation_table(update: int, cases: dict[str, Any]) -> Table:
+    """Cases as rows."""
+    table = Table(title=f"after update {update}, training model", title_justify="left")
+    for name in ("case", "up", "vx", "vy", "yaw rate", "height", "tilt"):
+        table.add_column(name, justify="left" if name == "case" else "right")
+    for name, c in cases.items():
+        values = (c["vx"], c["vy"], c["yaw_rate"], c["height"])
+        shown = ("–" if v is None else f"{v:.3f}" for v in values)
+        table.add_row(
+            name, f"{c['up']}/{c['n']}", *shown, "–" if c["tilt_deg_max"] is None else f"{c['tilt_deg_max']}°"
+        )
+    return table
