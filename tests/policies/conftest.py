@@ -114,10 +114,20 @@ def fakes():
 @pytest.fixture(scope="session")
 def toy():
     """The small pick-and-place world beside this file."""
-    spec = importlib.util.spec_from_file_location("policies_toy", Path(__file__).with_name("toy.py"))
+    return _beside("toy")
+
+
+@pytest.fixture(scope="session")
+def body_toy():
+    """A body policy's manifest and tiny ONNX models, beside this file."""
+    return _beside("body_toy")
+
+
+def _beside(name):
+    spec = importlib.util.spec_from_file_location(f"policies_{name}", Path(__file__).with_name(f"{name}.py"))
     module = importlib.util.module_from_spec(spec)
     import sys
 
-    sys.modules["policies_toy"] = module
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
