@@ -21,7 +21,11 @@ def train_body(
     json: Annotated[bool, typer.Option("--json", help="Print a summary as one JSON object, last line.")] = False,
 ) -> None:
     """Train the body policy in simulation, on processors alone.  Ctrl-C keeps what is learnt; --resume goes on with it."""
+    import os
     from dataclasses import replace
+
+    # torch's threads wait asleep: where others use the cores too, threads that spin cost more than they save
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
     from telerig.policies.body.train.config import PpoConfig, TrainConfig
     from telerig.policies.body.train.trainer import RunConfig

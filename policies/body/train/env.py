@@ -97,7 +97,7 @@ class BodyEnv:
         """Leg pose ``(n, 12)`` that actions are added to, and pelvis pitch ``(n,)``."""
         legs, pitch = self.table.at(self.state.command[:, 3])
         walk = np.flatnonzero(self.state.stepping)
-        legs[walk] = stepping(legs[walk], self.state.phase[walk], self.state.command[walk])
+        legs[walk] = stepping(legs[walk], pitch[walk], self.state.phase[walk], self.state.command[walk])
         return legs, pitch
 
     def _targets(self, reference: Floats, action: Floats) -> Floats:

@@ -35,6 +35,7 @@ LIFT = 0.3  # rad
 SWEEP, TURN, SWAY = 0.29, 0.1, 0.045
 SPREAD = 0.2  # rad per m/s of lateral command: feet that step sideways must not meet
 LEG_M, HIP_DROP_M = 0.64, 0.10  # hip over ankle when walking upright, hip axis below the pelvis' origin
+ROLL_AXIS = -0.1745  # rad, by which the model turns the hip's roll and yaw axes further than the hip's pitch joint
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +124,10 @@ class _Balance:
         return np.array([-foot[2] - height, ahead, x[2] - ANKLE_LIMIT if free_pitch else pitch])
 
 
-def stepping(legs: Floats, phase: Floats, command: Floats) -> Floats:
+def stepping(legs: Floats, pitch: Floats, phase: Floats, command: Floats) -> Floats:
     """Add the stepping pattern to standing poses.
 
-    :param legs: ``(n, 12)`` rad, not changed.
+    :param legs, pitch: ``(n, 12)``, ``(n,)`` rad, of a height table; not changed.
     :param phase: ``(n,)`` of the left leg, rad: it swings while ``sin(phase) > 0``; the right one half a period later.
     :param command: ``(n, 4)`` slewed vx, vy m/s, yaw rate rad/s, height m.
     """
@@ -141,7 +142,10 @@ def stepping(legs: Floats, phase: Floats, command: Floats) -> Floats:
     out[:, HIP_PITCH] += fore - lift
     out[:, KNEE] += 2 * lift
     out[:, ANKLE_PITCH] -= lift + fore
-    out[:, HIP_ROLL] += side
+    turn = -TURN * command[:, 2:3] * back
+    # sideways and turning are about level and upright axes; a bent hip has tilted its own two
+    tilt = (legs[:, HIP_PITCH[0]] + pitch + ROLL_AXIS)[:, None]
+    out[:, HIP_ROLL] += np.cos(tilt) * side - np.sin(tilt) * turn
+    out[:, HIP_YAW] += np.sin(tilt) * side + np.cos(tilt) * turn
     out[:, ANKLE_ROLL] -= side
-    out[:, HIP_YAW] -= TURN * command[:, 2:3] * back
     return out

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from types import FrameType
 from typing import Any
 
 from telerig.hardware.errors import DataError, TelerigError
@@ -151,8 +152,7 @@ class _Server:
 def _serve(
     pipe: Connection, config: TrainConfig, own: list[int], shared: Shared, robots_per_case: int, parent: int
 ) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the learner decides when to stop
-    realtime.die_with_parent(parent)
+    _outlive_signals(parent)
     server: _Server | None = None
     while True:
         try:
@@ -169,6 +169,18 @@ def _serve(
             pipe.send((True, str(error)))
         except Exception as error:  # the learner ends with one line; a worker's traceback would come twice
             pipe.send((True, f"{type(error).__name__}: {error}"))
+
+
+def _outlive_signals(parent: int) -> None:
+    """The learner decides when to stop, also where a signal reached the whole group; without a learner, end at once."""
+
+    def on_term(number: int, frame: FrameType | None) -> None:
+        if os.getppid() != parent:
+            os._exit(1)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, on_term)
+    realtime.die_with_parent(parent)
 
 
 @contextmanager
