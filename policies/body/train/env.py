@@ -60,7 +60,7 @@ class BodyEnv:
         """Begin everywhere, at random ages so that episodes do not end together."""
         self._begin(np.arange(self.n))
         self.state.age[:] = self.rng.integers(0, self._max_age, self.n)
-        self._observe()
+        self.observe()
 
     def step(self, action: Floats, auto_reset: bool = True) -> Batch:
         """One control period.  :param action: ``(n, 12)``, clipped here."""
@@ -81,16 +81,16 @@ class BodyEnv:
         )  # fmt: skip
         found = rewards.terms(outcome, self.low[:N_LEGS], self.high[:N_LEGS])
         fell = self._fallen(now, pitch)
-        reward = rewards.SCALE * sum(found.values()) + rewards.FALL * fell
+        reward = rewards.total(found) + rewards.FALL * fell
         state.age += 1
         timeout = (state.age >= self._max_age) & ~fell & auto_reset
         self._command()
-        self._observe()
+        self.observe()
         batch = Batch(reward, fell, timeout, was_stepping, state.observation[timeout].copy(), found)
         over = np.flatnonzero(fell | timeout)
         if auto_reset and len(over):
             self._begin(over)
-            self._observe(over)
+            self.observe(over)
         return batch
 
     def reference(self) -> tuple[Floats, Floats]:
@@ -170,7 +170,8 @@ class BodyEnv:
         physics.qpos[ids], physics.qvel[ids] = qpos, qvel
         state.target[ids] = np.clip(np.concatenate((legs, state.arm_target[ids]), axis=1), self.low, self.high)
 
-    def _observe(self, ids: NDArray[np.intp] | None = None) -> None:
+    def observe(self, ids: NDArray[np.intp] | None = None) -> None:
+        """Renew ``state.observation``, of all robots or of ``ids``."""
         now = motion(self.physics.qpos, self.physics.qvel, self.physics.joints())
         seen = observe(self.state, now, self.zero, self.rng if self.noise else None)
         if ids is None:

@@ -80,6 +80,7 @@ class CaseEnv:
         state.arm_rate[:] = 2 * np.pi * 0.5
         state.arm_target[:] = arms.UPPER_HOME
         env.place(ids, shake=0.3)
+        env.observe()
         return env
 
     def run(self, case: Case, networks: Networks, seed: int) -> dict[str, Any]:

@@ -46,6 +46,7 @@ CRITIC = (
     Term("sole_height", 2, 10.0),
     Term("drift", 3, 2.0),
 )
+LARGEST = 30.0  # a robot that the solver throws about must not shake the statistics
 N_ACTOR = sum(t.size for t in ACTOR)
 N_CRITIC = N_ACTOR + sum(t.size for t in CRITIC)
 
@@ -123,7 +124,7 @@ def observe(state: State, now: Motion, zero: Floats, noise: np.random.Generator 
         0.05 * now.speed[:, :N_LEGS], 0.05 * now.speed[:, N_LEGS:], state.action, clock, state.stepping[:, None],
         now.velocity, 5 * now.height[:, None] - 3.5, state.contact, 10 * state.sole, 2 * state.drift,
     )  # fmt: skip
-    out = np.concatenate(parts, axis=1, dtype=np.float32)
+    out = np.clip(np.concatenate(parts, axis=1, dtype=np.float32), -LARGEST, LARGEST)
     if noise is not None:
         out[:, :N_ACTOR] += _NOISE.astype(np.float32) * noise.standard_normal((len(out), N_ACTOR), np.float32)
     return out

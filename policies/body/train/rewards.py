@@ -18,6 +18,7 @@ SCALE, FALL = 0.1, -2.0
 SWING_M = 0.09  # how high a foot shall swing
 SPACING = (0.18, 0.30)  # m between the feet, sideways
 SOFT_LIMIT = 0.95  # of a joint's range
+WORST = -10.0  # the sum's floor: one robot that the solver throws about must not shake the critic
 
 
 @dataclass(slots=True)
@@ -59,6 +60,11 @@ def terms(o: Outcome, low: Floats, high: Floats) -> Terms:
     found = {f"walk_{k}": np.where(o.stepping, v, 0.0) for k, v in walking.items()}
     found |= {f"stand_{k}": np.where(o.stepping, 0.0, v) for k, v in standing.items()}
     return found | _always(o) | _effort(o, low, high)
+
+
+def total(found: Terms) -> Floats:
+    """The reward ``(n,)`` of a step without a fall."""
+    return SCALE * np.maximum(WORST, np.sum(list(found.values()), axis=0))
 
 
 def _walking(o: Outcome) -> Terms:

@@ -34,6 +34,7 @@ class Workers:
         context = multiprocessing.get_context("spawn")
         self.config = config
         self.shared = Shared.create(config, context)
+        self.shared.array("deviation")[:] = 1.0
         count = max(1, min(processes, config.shards))
         self.shards = [list(range(config.shards))[i::count] for i in range(count)]
         self._pipes: list[Connection] = []
@@ -66,18 +67,16 @@ class Workers:
 
     def _ask(self, what: str, arguments: list[Any]) -> list[Any]:
         """The answers of all workers.  :raises DataError: one failed or died."""
-        for pipe, argument in zip(self._pipes, arguments, strict=True):
-            pipe.send((what, argument))
-        answers = []
-        for pipe in self._pipes:
-            try:
-                failed, answer = pipe.recv()
-            except EOFError:
-                raise DataError("a training worker died; see the messages above")
+        try:
+            for pipe, argument in zip(self._pipes, arguments, strict=True):
+                pipe.send((what, argument))
+            answers = [pipe.recv() for pipe in self._pipes]
+        except (EOFError, OSError):
+            raise DataError("a training worker died; see the messages above")
+        for failed, answer in answers:
             if failed:
                 raise DataError(f"a training worker failed: {answer}")
-            answers.append(answer)
-        return answers
+        return [answer for _, answer in answers]
 
     def collect(self, levels: Levels) -> Tally:
         """Fill the shared samples of all groups."""

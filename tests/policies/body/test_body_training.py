@@ -1,0 +1,129 @@
+"""Whole runs, tiny: exact resume, the same samples whoever collects them, checkpoints, refusals."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from telerig.hardware.clock import RealClock
+from telerig.hardware.errors import ConfigError, DataError
+from telerig.policies.body.train import storage
+from telerig.policies.body.train.config import BodyConfig, PpoConfig, TrainConfig
+from telerig.policies.body.train.curriculum import FULL
+from telerig.policies.body.train.trainer import Hooks, Progress, RunConfig, train_body
+from telerig.policies.body.train.workers import Workers
+
+TINY = TrainConfig(seed=5, shards=2, robots=3, steps=4, ppo=PpoConfig(actor=(8,), critic=(8,), minibatches=2, epochs=2))
+
+
+def run(out: Path, updates: int, resume: bool = False, config: TrainConfig = TINY, **hooks: Any) -> dict[str, Any]:
+    return train_body(RunConfig(out, resume, None, updates, 1, 0), config, RealClock(), Hooks(**hooks))
+
+
+def arrays(out: Path) -> dict[str, Any]:
+    folder = out / "checkpoint"
+    found = load_file(folder / "model.safetensors") | load_file(folder / "training" / "state.safetensors")
+    plain = json.loads((folder / "training" / "state.json").read_text())
+    return found | {f"plain.{k}": plain[k] for k in ("update", "rate", "curriculum", "generators")}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four updates without a break."""
+    out = tmp_path_factory.mktemp("body") / "whole"
+    run(out, 4)
+    return out
+
+
+def test_resumed_run_equals_the_uninterrupted_one(finished: Path, tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    out = tmp_path / "parts"
+    run(out, 9, progress=seen.append, stop=lambda: len(seen) >= 2)  # Ctrl-C after two of nine
+    assert [p.update for p in seen] == [1, 2]
+    storage.append(out / "curves.jsonl", {"update": 3})  # written after the checkpoint, before a crash
+    result = run(out, 4, resume=True)
+    assert result["updates"] == 4
+    whole, parts = arrays(finished), arrays(out)
+    assert whole.keys() == parts.keys()
+    for key, value in whole.items():
+        if isinstance(value, np.ndarray):
+            np.testing.assert_array_equal(parts[key], value, err_msg=key)
+        else:
+            assert parts[key] == value, key
+    lines = [json.loads(x) for x in (out / "curves.jsonl").read_text().splitlines()]
+    assert [x["update"] for x in lines] == [1, 2, 3, 4]
+    assert (
+        lines[-1]["policy_loss"] == json.loads((finished / "curves.jsonl").read_text().splitlines()[-1])["policy_loss"]
+    )
+
+
+def test_checkpoint_says_what_it_is(finished: Path) -> None:
+    head = json.loads((finished / "checkpoint" / "config.json").read_text())
+    assert TrainConfig.from_json(head["config"]) == TINY
+    assert sum(t["size"] for t in head["observation"]) == 67
+    assert head["joints"][0] == "left_hip_pitch_joint"
+    origin = json.loads((finished / "checkpoint" / "provenance.json").read_text())
+    assert (origin["seed"], origin["steps"]) == (5, 4 * TINY.samples)
+
+
+def test_other_settings_are_not_resumed(finished: Path) -> None:
+    other = replace(TINY, body=replace(BodyConfig(), period=0.9))
+    with pytest.raises(DataError, match=r"body\.period was 0\.8, now 0\.9"):
+        run(finished, 5, resume=True, config=other)
+
+
+def test_a_run_is_not_overwritten(finished: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--resume"):
+        run(finished, 5)
+    with pytest.raises(ConfigError, match="no checkpoint"):
+        run(tmp_path / "nothing", 5, resume=True)
+    with pytest.raises(ConfigError, match="--minutes or --updates"):
+        RunConfig(tmp_path)
+
+
+def test_a_broken_checkpoint_is_one_line(finished: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    (folder / "training").mkdir(parents=True)
+    (folder / "config.json").write_text("{")
+    with pytest.raises(DataError, match="not a readable checkpoint"):
+        storage.load(tmp_path)
+
+
+def test_number_of_processes_changes_nothing() -> None:
+    samples = []
+    for processes in (1, 2):
+        with Workers(TINY, processes, robots_per_case=2) as workers:
+            assert len(workers.shards) == processes
+            tally = workers.collect(FULL)
+            names = ("observation", "action", "reward", "over", "last")
+            samples.append((tally, [workers.shared.array(k).copy() for k in names], workers.save()[0]))
+            assert tally.steps[0] + tally.steps[1] == TINY.samples
+    assert samples[0][0] == samples[1][0]
+    for a, b in zip(samples[0][1], samples[1][1], strict=True):
+        np.testing.assert_array_equal(a, b)
+    for key, value in samples[0][2].items():
+        np.testing.assert_array_equal(samples[1][2][key], value)
+
+
+def test_a_workers_failure_is_told() -> None:
+    broken = replace(TINY, body=replace(BodyConfig(), embodiment="arm7"))
+    with (
+        Workers(broken, 1) as workers,
+        pytest.raises(DataError, match="body training needs joints left_hip_pitch_joint"),
+    ):
+        workers.collect(FULL)
+
+
+def test_a_dead_worker_is_told() -> None:
+    with Workers(TINY, 1) as workers:
+        workers.collect(FULL)
+        workers._processes[0].kill()
+        workers._processes[0].join()
+        with pytest.raises(DataError, match="worker died"):
+            workers.collect(FULL)
