@@ -44,7 +44,7 @@ def test_cases_begin_standing_and_are_then_asked(table: HeightTable) -> None:
     np.testing.assert_array_equal(env.state.command, [[0, 0, 0, STAND_M]] * 2)
     assert not env.state.stepping.any()
     assert np.abs(env.state.arm_size[:, 1:]).min() >= 0.5
-    assert np.abs(env.state.observation[:, 10:22]).max() < 0.03  # legs where the reference has them, a little shaken
+    assert np.abs(env.state.observation[:, 10:22]).max() < 0.07  # legs where the reference has them, a little shaken
     still = cases.prepare(BY_NAME["forward_0.5_still"], 0)
     env.step(np.zeros((2, N_LEGS)))
     np.testing.assert_allclose(still.state.arm_target, np.tile(UPPER_HOME, (2, 1)))
