@@ -78,7 +78,8 @@ class Networks:
         return out
 
     def _normal(self, observation: F32) -> F32:
-        return np.clip((observation - self._mean) / self._deviation, -CLIP, CLIP)
+        out: F32 = np.clip((observation - self._mean) / self._deviation, -CLIP, CLIP)
+        return out
 
 
 def _layers(views: dict[str, F32], name: str) -> list[tuple[F32, F32]]:

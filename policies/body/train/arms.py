@@ -35,7 +35,8 @@ def begin(state: State, ids: Ids, rng: np.random.Generator, reach: Floats, low: 
 def goals(rng: np.random.Generator, reach: Floats, low: Floats, high: Floats) -> Floats:
     """Random targets ``(n, 9)``, a share ``reach`` of the way from home to anywhere in the range."""
     anywhere = rng.uniform(low, high, (len(reach), N_UPPER))
-    return UPPER_HOME + reach[:, None] * (anywhere - UPPER_HOME)
+    out: Floats = UPPER_HOME + reach[:, None] * (anywhere - UPPER_HOME)
+    return out
 
 
 def step(state: State, rng: np.random.Generator, reach: Floats, low: Floats, high: Floats, dt: float) -> None:

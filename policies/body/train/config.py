@@ -92,7 +92,8 @@ class TrainConfig:
         """The inverse of :meth:`to_json`.  :raises DataError: an unknown key."""
         plain = dict(data)
         body, ppo = _build(BodyConfig, plain.pop("body", {})), _build(PpoConfig, plain.pop("ppo", {}))
-        return _build(TrainConfig, {**plain, "body": body, "ppo": ppo})
+        found: TrainConfig = _build(TrainConfig, {**plain, "body": body, "ppo": ppo})
+        return found
 
 
 def _build(kind: Any, data: Mapping[str, Any]) -> Any:

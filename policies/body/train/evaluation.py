@@ -16,6 +16,7 @@ from telerig.policies.body.train.actor import Networks
 from telerig.policies.body.train.config import TrainConfig
 from telerig.policies.body.train.curriculum import FULL
 from telerig.policies.body.train.env import BodyEnv
+from telerig.policies.body.train.joints import UPPER_HOME
 from telerig.policies.body.train.observe import motion
 from telerig.policies.body.train.physics import Variant, compile_model
 from telerig.policies.body.train.pose import HeightTable
@@ -78,7 +79,7 @@ class CaseEnv:
         state.arm_size[:] = case.arms * rng.uniform(0.5, 1.0, state.arm_size.shape)
         state.arm_size[:, 0] *= 0.3
         state.arm_rate[:] = 2 * np.pi * 0.5
-        state.arm_target[:] = arms.UPPER_HOME
+        state.arm_target[:] = UPPER_HOME
         env.place(ids, shake=0.3)
         env.observe()
         return env

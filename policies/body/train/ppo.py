@@ -169,7 +169,8 @@ class Learner:
 
     def _normal(self, observation: F32) -> F32:
         mean, deviation = self.normaliser.mean.astype(np.float32), self.normaliser.deviation.astype(np.float32)
-        return np.clip((observation - mean) / deviation, -CLIP, CLIP)
+        out: F32 = np.clip((observation - mean) / deviation, -CLIP, CLIP)
+        return out
 
     def _mirror_observation(self, x: Tensor) -> Tensor:
         return x[:, _SOURCE] * _SIGN

@@ -64,7 +64,8 @@ def terms(o: Outcome, low: Floats, high: Floats) -> Terms:
 
 def total(found: Terms) -> Floats:
     """The reward ``(n,)`` of a step without a fall."""
-    return SCALE * np.maximum(WORST, np.sum(list(found.values()), axis=0))
+    out: Floats = SCALE * np.maximum(WORST, np.sum(list(found.values()), axis=0))
+    return out
 
 
 def _walking(o: Outcome) -> Terms:
