@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from telerig.hardware.embodiment import Embodiment, JointGroup
 from telerig.hardware.errors import ConfigError
-from telerig.policies.body.manifest import VELOCITIES, Clock, CommandItem, CommandTable, Manifest, ReferenceTable
+from telerig.policies.body.manifest import VELOCITIES, CommandItem, CommandTable, Manifest, ReferenceTable
 from telerig.policies.body.observation import Assembler, term_sizes
 from telerig.policies.body.terms import TERMS, spread
 
@@ -98,33 +98,29 @@ def _reference(table: ReferenceTable, manifest: Manifest) -> None:
     driven, commands = manifest.action_joints, manifest.command.names
     heights = table.height_table
     if heights is not None:
-        _height_table(heights.height, heights.joints.items())
+        _heights(heights.height, heights.joints, "[reference.height_table]")
         _known(heights.joints, driven, "[reference.height_table] joints")
-    strided = table.stride is not None
-    if (heights is not None or strided) and "height" not in commands:
+    for name, curve in table.factors.items():
+        _heights(curve.height, {"value": curve.value}, f"[reference.factors.{name}]")
+    if (heights is not None or table.factors) and "height" not in commands:
         raise ConfigError("[reference] follows the height, but there is no [command.height]")
+    phases = len(manifest.clock.offsets) if manifest.clock else 0
     for number, wave in enumerate(table.gait):
         where = f"[[reference.gait]] {number}"
         _known(wave.joints, driven, f"{where} joints")
         if wave.times is not None:
             _known((wave.times,), commands, f"{where} times")
-        if wave.stride and not strided:
-            raise ConfigError(f"{where} asks for a stride, but there is no [reference.stride]")
-        phases = _phases(manifest.clock)
+        _known(wave.factors, tuple(table.factors), f"{where} factors")
         if wave.phase >= phases:
             raise ConfigError(f"{where} phase {wave.phase}: the clock has {phases} phases")
 
 
-def _phases(clock: Clock | None) -> int:
-    return len(clock.offsets) if clock else 0
-
-
-def _height_table(heights: Sequence[float], joints: Iterable[tuple[str, Sequence[float]]]) -> None:
+def _heights(heights: Sequence[float], columns: Mapping[str, Sequence[float]], where: str) -> None:
     if len(heights) < 2 or (np.diff(heights) <= 0).any():
-        raise ConfigError("[reference.height_table] height must rise, over two heights at least")
-    for name, angles in joints:
-        if len(angles) != len(heights):
-            raise ConfigError(f"[reference.height_table] {name} has {len(angles)} angles, {len(heights)} heights")
+        raise ConfigError(f"{where} height must rise, over two heights at least")
+    for name, values in columns.items():
+        if len(values) != len(heights):
+            raise ConfigError(f"{where} {name} has {len(values)} numbers, {len(heights)} heights")
 
 
 def _gain_factors(manifest: Manifest) -> None:

@@ -187,35 +187,34 @@ class HeightTable(_Table):
     joints: dict[str, Floats]
 
 
+class HeightCurve(_Table):
+    """``[reference.factors.NAME]``: a number by commanded height, for waves: a lower hip needs wider angles for a stride."""
+
+    height: Floats
+    value: Floats
+
+
 class Wave(_Table):
     """``[[reference.gait]]``: while walking, adds to each joint its amplitude · shape(phase) · command.
 
     :param shape: ``lift`` is the sine's positive half, ``one`` is constant.
     :param times: the command that it is multiplied by, if any; by its size with ``absolute``.
-    :param stride: multiplied by the stride's factor too.
+    :param factors: names of ``[reference.factors]`` that it is multiplied by too.
     """
 
     phase: int = Field(0, ge=0)
     shape: Literal["sin", "cos", "lift", "one"]
     times: CommandName | None = None
     absolute: bool = False
-    stride: bool = False
+    factors: Names = ()
     joints: dict[str, float]
-
-
-class Stride(_Table):
-    """``[reference.stride]``: a lower hip needs wider angles for the same stride: leg / max(height - drop, least), m."""
-
-    leg: float = Field(gt=0)
-    drop: float
-    least: float = Field(gt=0)
 
 
 class ReferenceTable(_Table):
     """``[reference]``: an analytic pose that the action is added to."""
 
     height_table: HeightTable | None = None
-    stride: Stride | None = None
+    factors: dict[str, HeightCurve] = {}
     gait: Annotated[tuple[Wave, ...], Field(strict=False)] = ()
 
 

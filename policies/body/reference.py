@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,10 +24,13 @@ class Reference:
         self._names = manifest.command.names
         self._height_at = self._names.index("height") if "height" in self._names else -1
         heights = table.height_table if table else None
-        self._heights = np.array(heights.height if heights else (0.0,))
-        self._poses = [(joints.index(n), np.array(a)) for n, a in heights.joints.items()] if heights else []
-        self._stride = table.stride if table else None
-        self._gait = Gait(table.gait if table else (), joints, self._names)
+        self._heights = np.array(heights.height if heights else ())
+        by_joint = heights.joints if heights else {}
+        self._columns = np.array([joints.index(name) for name in by_joint], np.intp)
+        self._poses = np.array(list(by_joint.values())).T  # (heights, columns)
+        curves = table.factors if table else {}
+        self._curves = [(np.array(c.height), np.array(c.value)) for c in curves.values()]
+        self._gait = Gait(table.gait if table else (), joints, self._names, tuple(curves))
 
     def pose(self, command: Array, phase: Array, walking: Array | bool) -> Array:
         """Angles of the driven joints, rad.
@@ -36,29 +41,39 @@ class Reference:
         :returns: ``(..., m)``.
         """
         pose = np.array(np.broadcast_to(self._default, (*command.shape[:-1], len(self._default))))
-        for column, angles in self._poses:
-            pose[..., column] = np.interp(command[..., self._height_at], self._heights, angles)
+        if len(self._columns):
+            pose[..., self._columns] = self._at_height(command[..., self._height_at])
         if self._gait and np.any(walking):
-            stride = None
-            if self._stride is not None:
-                hip = np.maximum(command[..., self._height_at] - self._stride.drop, self._stride.least)
-                stride = self._stride.leg / hip
-            pose += np.asarray(walking, np.float64)[..., None] * self._gait.at(command, phase, stride)
+            height = command[..., self._height_at]
+            factors = [np.interp(height, *curve) for curve in self._curves]
+            pose += np.asarray(walking, np.float64)[..., None] * self._gait.at(command, phase, factors)
         return pose
+
+    def _at_height(self, height: Array) -> Array:
+        """The table's columns ``(..., columns)`` at heights ``(...)``, linear in between, held at the ends."""
+        place = np.interp(height, self._heights, np.arange(len(self._heights)))
+        low = np.minimum(place.astype(np.intp), len(self._heights) - 2)
+        part = (place - low)[..., None]
+        return np.asarray(self._poses[low] * (1 - part) + self._poses[low + 1] * part)
 
 
 class Gait:
-    """A sum of waves over joints: sines and their positive halves, constants, each times a command."""
+    """A sum of waves over joints: sines and their positive halves, constants, each times commands and factors."""
 
-    def __init__(self, waves: tuple[Wave, ...], joints: tuple[str, ...], commands: tuple[str, ...]) -> None:
+    def __init__(
+        self, waves: Sequence[Wave], joints: tuple[str, ...], commands: tuple[str, ...], factors: tuple[str, ...]
+    ) -> None:
         self._n = len(waves)
         self._phase = np.array([w.phase for w in waves], np.intp)
         # a cosine is a sine a quarter later; `one` is a sine that never moves
         self._shift = np.array([np.pi / 2 if w.shape in ("cos", "one") else 0.0 for w in waves])
         self._moves = np.array([w.shape != "one" for w in waves], np.float64)
         self._floor = np.array([0.0 if w.shape == "lift" else -np.inf for w in waves])
-        self._timed = [(k, commands.index(w.times), w.absolute) for k, w in enumerate(waves) if w.times]
-        self._strided = np.array([w.stride for w in waves], bool)
+        # what each wave is multiplied by, as places in (1, commands, their sizes, factors)
+        names = ["", *commands, *(f"|{c}|" for c in commands), *(f"factor {f}" for f in factors)]
+        wanted = [[*_times(w), *(f"factor {f}" for f in w.factors)] for w in waves]
+        width = max((len(w) for w in wanted), default=0)
+        self._times = np.array([[names.index(n) for n in w + [""] * (width - len(w))] for w in wanted], np.intp)
         self._amplitude = np.zeros((len(waves), len(joints)))
         for row, wave in zip(self._amplitude, waves, strict=True):
             for name, amplitude in wave.joints.items():
@@ -67,13 +82,17 @@ class Gait:
     def __len__(self) -> int:
         return self._n
 
-    def at(self, command: Array, phase: Array, stride: Array | None) -> Array:
-        """What the gait adds ``(..., m)``, rad; ``stride`` ``(...)`` is the factor of waves that ask for it."""
+    def at(self, command: Array, phase: Array, factors: Sequence[Array]) -> Array:
+        """What the gait adds ``(..., m)``, rad; ``factors`` ``(...)`` in the manifest's order."""
         angle = phase[..., self._phase] * self._moves + self._shift  # (..., waves)
         waves = np.maximum(np.sin(angle), self._floor)
-        for wave, item, absolute in self._timed:
-            value = command[..., item]
-            waves[..., wave] *= np.abs(value) if absolute else value
-        if stride is not None:
-            waves[..., self._strided] *= stride[..., None]
+        one = np.ones((*command.shape[:-1], 1))
+        known = np.concatenate((one, command, np.abs(command), *(f[..., None] for f in factors)), axis=-1)
+        waves *= known[..., self._times].prod(axis=-1)
         return np.asarray(waves @ self._amplitude)
+
+
+def _times(wave: Wave) -> list[str]:
+    if wave.times is None:
+        return []
+    return [f"|{wave.times}|" if wave.absolute else wave.times]

@@ -38,8 +38,14 @@ def _gait():
         roll, ankle_roll, yaw = (f"{side}_{j}_joint" for j in ("hip_roll", "ankle_roll", "hip_yaw"))
         waves += [
             {"phase": phase, "shape": "lift", "joints": {hip: -0.3, knee: 0.6, ankle: -0.3}},
-            {"phase": phase, "shape": "cos", "times": "vx", "stride": True, "joints": {hip: 0.29, ankle: -0.29}},
-            {"phase": phase, "shape": "cos", "times": "vy", "stride": True, "joints": {roll: -0.29, ankle_roll: 0.29}},
+            {"phase": phase, "shape": "cos", "times": "vx", "factors": ["reach"], "joints": {hip: 0.29, ankle: -0.29}},
+            {
+                "phase": phase,
+                "shape": "cos",
+                "times": "vy",
+                "factors": ["reach"],
+                "joints": {roll: -0.29, ankle_roll: 0.29},
+            },
             {"phase": phase, "shape": "cos", "times": "yaw_rate", "joints": {yaw: -0.1}},
             {
                 "shape": "one",
@@ -95,7 +101,7 @@ def recipe():
         "clock": {"period_s": 0.8, "offsets": [0.0, PI]},
         "reference": {
             "height_table": {"height": [0.34, 0.5, 0.74], "joints": table},
-            "stride": {"leg": 0.64, "drop": 0.1, "least": 0.2},
+            "factors": {"reach": {"height": [0.3, 0.8], "value": [2.0, 1.0]}},
             "gait": _gait(),
         },
     }

@@ -119,9 +119,14 @@ WRONG = [
         spoil(["reference", "gait", 0, "joints"], {"waist_yaw_joint": 1.0}),
         "[[reference.gait]] 0 joints: 'waist_yaw_joint'",
     ),
+    (lambda t: t["reference"].pop("factors"), "[[reference.gait]] 1 factors: 'reach' is unknown"),
     (
-        lambda t: t["reference"].pop("stride"),
-        "[[reference.gait]] 1 asks for a stride, but there is no [reference.stride]",
+        spoil(["reference", "factors", "reach", "value"], [1.0]),
+        "[reference.factors.reach] value has 1 numbers, 2 heights",
+    ),
+    (
+        spoil(["reference", "gait", 1, "times"], "vz"),
+        "reference.gait.1.times: input should be 'vx', 'vy', 'yaw_rate' or",
     ),
     (spoil(["reference", "height_table", "height"], [0.5, 0.4, 0.7]), "[reference.height_table] height must rise"),
     (spoil(["embodiment"], "h1_like"), "is for embodiment 'h1_like', this is 'g1_like'"),

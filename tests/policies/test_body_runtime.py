@@ -189,7 +189,7 @@ def test_reference_by_hand(body_toy):
     assert lifted[where("right_knee_joint")] == pytest.approx(0.0)  # stands while the other swings
     assert lifted[where("left_hip_roll_joint")] == lifted[where("right_hip_roll_joint")] == pytest.approx(0.045)
     forward = pose([0.5, 0, 0, 0.62], 0.0) - pose([0, 0, 0, 0.62], 0.0)
-    stride = 0.64 / 0.52
+    stride = 2.0 - 0.32 / 0.5
     assert forward[where("left_hip_pitch_joint")] == pytest.approx(0.29 * 0.5 * stride)
     assert forward[where("right_hip_pitch_joint")] == pytest.approx(-0.29 * 0.5 * stride)
     aside = pose([0, -0.3, 0, 0.62], np.pi / 2) - pose([0, 0, 0, 0.62], np.pi / 2)
@@ -197,16 +197,61 @@ def test_reference_by_hand(body_toy):
     assert aside[where("right_hip_roll_joint")] == pytest.approx(-0.2 * 0.3)
 
 
-def test_reference_is_the_trainers(body_toy):
-    """A policy falls on another gait than the one it learnt on: the manifest's waves must give what training adds."""
+def trainers_gait(hip):
+    """The trainer's stepping pattern as a manifest's factors and waves; ``hip`` (k,): the table's hip pitch, pelvis level."""
+    from telerig.policies.body.train import pose
+
+    heights = np.linspace(0.32, 0.8, 97)
+    tilt = np.interp(heights, HEIGHTS, hip) + pose.ROLL_AXIS
+    curves = {
+        "reach": pose.LEG_M / np.maximum(heights - pose.HIP_DROP_M, 0.2),
+        "cos": np.cos(tilt),
+        "sin": np.sin(tilt),
+    }
+    waves = []
+    for phase, side, sign in ((0, "left", 1.0), (1, "right", -1.0)):
+        knee, pitch, roll, yaw, ankle, ankle_roll = (
+            f"{side}_{j}_joint" for j in ("knee", "hip_pitch", "hip_roll", "hip_yaw", "ankle_pitch", "ankle_roll")
+        )
+        lift = {"shape": "lift", "joints": {pitch: -pose.LIFT, knee: 2 * pose.LIFT, ankle: -pose.LIFT}}
+        fore = {"shape": "cos", "times": "vx", "factors": ["reach"], "joints": {pitch: pose.SWEEP, ankle: -pose.SWEEP}}
+        waves += [{**lift, "phase": phase}, {**fore, "phase": phase}]
+        sideways = (
+            ({"phase": 0, "shape": "sin"}, [], pose.SWAY),
+            ({"phase": phase, "shape": "cos", "times": "vy"}, ["reach"], -pose.SWEEP),
+            ({"shape": "one", "times": "vy", "absolute": True}, [], sign * pose.SPREAD),
+        )
+        for wave, factors, size in sideways:
+            waves += [
+                {**wave, "factors": factors, "joints": {ankle_roll: -size}},
+                {**wave, "factors": [*factors, "cos"], "joints": {roll: size}},
+                {**wave, "factors": [*factors, "sin"], "joints": {yaw: size}},
+            ]
+        turn = {"phase": phase, "shape": "cos", "times": "yaw_rate"}
+        waves += [
+            {**turn, "factors": ["cos"], "joints": {yaw: -pose.TURN}},
+            {**turn, "factors": ["sin"], "joints": {roll: pose.TURN}},
+        ]
+    return {k: {"height": heights.tolist(), "value": v.tolist()} for k, v in curves.items()}, waves
+
+
+HEIGHTS = [0.34, 0.5, 0.74]
+
+
+def test_the_trainers_gait_can_be_said(body_toy):
+    """A policy falls on another gait than the one it learnt on: waves and factors must be able to give what training adds."""
     from telerig.policies.body.train.pose import stepping
 
-    made, rng = body_toy.manifest(), np.random.default_rng(0)
-    command = rng.uniform([-0.5, -0.4, -0.8, 0.34], [0.9, 0.4, 0.8, 0.78], (50, 4))
-    left = rng.uniform(-3, 3, 50)
-    standing = Reference(made).pose(command, np.zeros((50, 2)), np.zeros(50, bool))
-    walking = Reference(made).pose(command, np.stack((left, left + np.pi), axis=1), np.ones(50, bool))
-    np.testing.assert_allclose(walking, stepping(standing, left, command), atol=1e-12)
+    tables = body_toy.recipe()
+    hip = tables["reference"]["height_table"]["joints"]["left_hip_pitch_joint"]
+    tables["reference"]["factors"], tables["reference"]["gait"] = trainers_gait(hip)
+    reference, rng = Reference(body_toy.manifest(tables)), np.random.default_rng(0)
+    command = rng.uniform([-0.5, -0.4, -0.8, 0.34], [0.9, 0.4, 0.8, 0.78], (200, 4))
+    left, pitch = rng.uniform(-3, 3, 200), np.zeros(200)
+    standing = reference.pose(command, np.zeros((200, 2)), np.zeros(200, bool))
+    walking = reference.pose(command, np.stack((left, left + np.pi), axis=1), np.ones(200, bool))
+    # the curves are straight between heights 5 mm apart
+    np.testing.assert_allclose(walking, stepping(standing, pitch, left, command), atol=3e-4)
 
 
 @given(st.integers(0, 1000))
@@ -278,10 +323,11 @@ def test_joints_that_nobody_measures_or_drives(body_toy):
         build(made, Fake(), overridden=("waist_yaw_joint",))
 
 
-def calls(body_toy, history):
+def calls(body_toy, history=1, gaits=1):
     """Function calls of one step, the model's among them."""
     tables = body_toy.recipe()
     tables["observation"]["history"], tables["model"]["inputs"] = history, 67 * history
+    tables["reference"]["gait"] *= gaits
     fake, state = Fake(), body_toy.state()
     policy = build(body_toy.manifest(tables), fake)
     command = np.array(FORWARD)
@@ -301,8 +347,9 @@ def calls(body_toy, history):
     return count
 
 
-def test_a_step_is_a_bounded_number_of_calls_whatever_the_history(body_toy):
-    """Its cost does not grow with terms, joints or history: 0.5 ms a call leaves no room for loops over them."""
-    few, many = calls(body_toy, 1), calls(body_toy, 50)
-    assert many - few <= 5
+def test_a_step_is_a_bounded_number_of_calls(body_toy):
+    """0.5 ms a call leaves no room for loops over joints, terms, waves or history."""
+    few = calls(body_toy)
     assert few < 150
+    assert calls(body_toy, history=50) - few <= 5
+    assert calls(body_toy, gaits=4) == few
