@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import select
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +63,16 @@ while True:
 """
 
 
+@contextmanager
+def changes(path: Path) -> Iterator[Callable[[float], bool]]:
+    """Waits until a file was written to since it last waited; False after so many seconds of nothing (inotify)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open(libc.inotify_init1(os.O_CLOEXEC), "rb", buffering=0) as told:
+        modified = 2
+        assert libc.inotify_add_watch(told.fileno(), os.fsencode(path), modified) >= 0, os.strerror(ctypes.get_errno())
+        yield lambda timeout_s: bool(select.select([told], [], [], timeout_s)[0]) and bool(told.read(4096))
+
+
 class Processes:
     """A world and, on demand, a host that swings both arms."""
 
@@ -102,12 +115,12 @@ class Processes:
 
     def log_when(self, enough: Callable[[Any], bool]) -> Any:
         """The motion log once it has what is needed."""
-        for _ in range(3000):
-            log = read_motion_log(self.log) if self.log.exists() else np.zeros(0)
-            if len(log) and enough(log):
-                return log
-            time.sleep(0.02)
-        raise AssertionError("the world's log stands still")
+        with changes(self.log) as wait:
+            while True:
+                log = read_motion_log(self.log)
+                if len(log) and enough(log):
+                    return log
+                assert wait(10.0), "the world's log stands still"
 
     def logged_until(self, t: int) -> Any:
         """The log once it has reached an instant."""

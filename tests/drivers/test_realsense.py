@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
-import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +221,12 @@ def video(kind: Any, uid: int, pixel: Any, size: int, focal: float) -> Any:
 
 def record(path: Path, n: int, unit: float = 0.001, focal: float = 50.0, baseline: float = 0.0) -> None:
     """A recording of ``n`` pairs: frame k is at 1000 + k · 33.335 ms and has the depth 1 m / unit + k."""
+    write(path, n, unit, focal, baseline)  # returns when nothing holds the file any more
+    pace(path)
+
+
+def write(path: Path, n: int, unit: float, focal: float, baseline: float) -> None:
+    """The recording, as fast as it can be written."""
     device = rs.software_device()
     color_sensor, depth_sensor = device.add_sensor("RGB Camera"), device.add_sensor("Stereo Module")
     color = color_sensor.add_video_stream(video(rs.stream.color, 1, rs.format.rgb8, 3, 50.0))
@@ -243,11 +250,20 @@ def record(path: Path, n: int, unit: float = 0.001, focal: float = 50.0, baselin
             frame.timestamp, frame.domain = 1000 + k * 33.335, rs.timestamp_domain.hardware_clock
             frame.frame_number, frame.profile, frame.depth_units = k, profile.as_video_stream_profile(), unit
             sensor.on_video_frame(frame)
-        time.sleep(0.015)  # recordings keep their pace, and a player stumbles over one without any
+            queue.wait_for_frame()
     for sensor in sensors:
         sensor.stop()
         sensor.close()
-    del recorder
+
+
+def pace(path: Path, period: int = 20 * MS) -> None:
+    """Give a recording a pace: it was written as fast as it can be, and a player stumbles over one without any."""
+    with closing(sqlite3.connect(path)) as file, file:
+        images = "SELECT id FROM topics WHERE name LIKE '%/image/%'"
+        for (topic,) in file.execute(images).fetchall():
+            rows = file.execute("SELECT id FROM messages WHERE topic_id = ? ORDER BY id", (topic,)).fetchall()
+            instants = [(k * period, row) for k, (row,) in enumerate(rows)]
+            file.executemany("UPDATE messages SET timestamp = ? WHERE id = ?", instants)
 
 
 def play_all(device: RealSense) -> list[Sample]:
