@@ -67,7 +67,8 @@ class Layout:
 
     def __init__(self, spec: StreamSpec) -> None:
         self.spec = spec
-        self._valid_bytes = (spec.valid_size + 7) // 8
+        self._valid_bits = spec.valid_size
+        self._valid_bytes = (self._valid_bits + 7) // 8
         self._no_valid = bytes(_padded(self._valid_bytes))
         self._arrays = []
         at = _HEAD.size + len(self._no_valid)
@@ -86,12 +87,14 @@ class Layout:
     def pack_into(self, buffer: memoryview, at: int, sample: Sample, seq: int) -> None:
         """Write a sample's record.
 
-        :raises ValueError: a blob is longer than its field, or an array has another shape.
+        :raises ValueError: a blob is longer than its field, or an array or the valid bits have another shape.
         """
         flags = FLAG_SPACED if sample.spaced else 0
         valid = self._no_valid
         if sample.valid is not None:
             flags |= FLAG_VALID_KNOWN
+            if sample.valid.size != self._valid_bits:
+                raise ValueError(f"{self.spec.name}: {sample.valid.size} valid bits for {self._valid_bits} elements")
             valid = np.packbits(sample.valid, bitorder="little").tobytes().ljust(len(valid), b"\0")
         device_seq = NONE if sample.seq_device is None else sample.seq_device
         device_t = NONE if sample.t_device is None else sample.t_device
@@ -127,7 +130,7 @@ class Layout:
         valid = None
         if flags & FLAG_VALID_KNOWN:
             bits = np.frombuffer(raw, np.uint8, self._valid_bytes, _HEAD.size)
-            valid = np.unpackbits(bits, count=self.spec.valid_size, bitorder="little").view(np.bool_)
+            valid = np.unpackbits(bits, count=self._valid_bits, bitorder="little").view(np.bool_)
         return Sample(
             self.spec.name, arrival, instant, data, sigma, None if device_t == NONE else device_t,
             None if device_seq == NONE else device_seq, valid, bool(flags & FLAG_SPACED), seq,

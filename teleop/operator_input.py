@@ -89,6 +89,7 @@ class OperatorInput:
         if sample is None:
             return False, False, None  # never seen: nothing can be enabled, but nothing ran that could be stopped
         if now - sample.t_arrival > PEDALS_FRESH_NS:
+            self._switches.forget()  # whatever held the robot, a foot that stayed on the pedal is no new press
             return False, now - sample.t_arrival > PEDALS_GONE_NS, None
         if sample.seq != self._seen:
             self._seen = sample.seq

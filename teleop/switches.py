@@ -60,6 +60,12 @@ class Switches:
         self._pressed: int | None = None  # episode: instant of the press, None once a long press was told
         self._last: int | None = None
 
+    def forget(self) -> None:
+        """The box was not heard for a while: *enable* and *episode* count again once they have been seen released."""
+        self._enable.disarm()
+        self._episode.disarm()
+        self.enable, self._pressed = False, None
+
     def update(self, t: int, switches: Sequence[int] | NDArray[np.uint8]) -> Press | None:
         """Take one sample; what the episode switch has just meant, if anything.
 
@@ -68,9 +74,7 @@ class Switches:
         """
         first = self._last is None
         if self._last is not None and t - self._last > GAP_NS:
-            self._enable.disarm()
-            self._episode.disarm()
-            self._pressed = None
+            self.forget()
         self._last = t
         enable, episode, stop = (bool(s) for s in switches)
         self._enable.update(t, enable)

@@ -56,5 +56,14 @@ def test_a_silent_box_releases_and_then_stops(box: Box, ms: int, enable: bool, s
     assert (hands.enable, hands.stop) == (enable, stop)
 
 
+@pytest.mark.parametrize("ms", [105, 150, 390])
+def test_a_foot_that_stayed_on_the_pedal_is_no_new_press(box: Box, ms: int) -> None:
+    """However the silence ends (here the samples' own instants show no gap at all), enable has to be released first."""
+    assert not box.silence(ms).enable
+    assert not box.hear(ENABLED, 20).enable
+    assert not box.hear(RELEASED, 2).enable
+    assert box.hear(ENABLED, 3).enable
+
+
 def test_an_open_stop_counts_at_once(box: Box) -> None:
     assert box.hear(OPEN, 1).stop

@@ -116,6 +116,13 @@ def test_valid_bits_and_unknown_instants_survive(bits):
     assert layout.unpack_from(buffer, 0).valid is None
 
 
+def test_valid_bits_of_another_number_are_refused():
+    writer = StreamWriter(StreamMemory(SPEC))
+    data = {"position": np.zeros(7), "status": np.zeros(2, np.uint8)}
+    with pytest.raises(ValueError, match="7 valid bits for 9"):
+        writer.write(Sample("arm/joints", 1, 1, data, valid=np.ones(7, bool)))
+
+
 def test_what_was_read_is_aligned_read_only_and_its_own():
     layout, buffer = Layout(SPEC), memoryview(bytearray(Layout(SPEC).size))
     layout.pack_into(buffer, 0, sample(7), 3)
