@@ -16,7 +16,7 @@ from telerig.policies.body.train.actor import Networks
 from telerig.policies.body.train.config import TrainConfig
 from telerig.policies.body.train.curriculum import Levels
 from telerig.policies.body.train.env import make_models, make_table
-from telerig.policies.body.train.evaluation import CASES, CaseEnv
+from telerig.policies.body.train.evaluation import CASES, Case, CaseEnv
 from telerig.policies.body.train.shard import Shard, Tally
 from telerig.policies.body.train.shared import Shared
 from telerig.teleop import realtime
@@ -110,9 +110,9 @@ class Workers:
             parts.append(part)
         self._ask("restore", parts)
 
-    def evaluate(self, seed: int) -> dict[str, dict[str, Any]]:
+    def evaluate(self, seed: int, cases: tuple[Case, ...] = CASES) -> dict[str, dict[str, Any]]:
         """Every case → its figures, with the parameters in shared memory."""
-        names = [c.name for c in CASES]
+        names = [c.name for c in cases]
         count = len(self._pipes)
         found: dict[str, dict[str, Any]] = {}
         for answer in self._ask("evaluate", [(names[i::count], seed) for i in range(count)]):

@@ -16,6 +16,7 @@ from telerig.hardware.errors import ConfigError, DataError
 from telerig.policies.body.train import storage
 from telerig.policies.body.train.config import BodyConfig, PpoConfig, TrainConfig
 from telerig.policies.body.train.curriculum import FULL
+from telerig.policies.body.train.evaluation import CASES
 from telerig.policies.body.train.trainer import Hooks, Progress, RunConfig, train_body
 from telerig.policies.body.train.workers import Workers
 
@@ -109,6 +110,15 @@ def test_number_of_processes_changes_nothing() -> None:
         np.testing.assert_array_equal(a, b)
     for key, value in samples[0][2].items():
         np.testing.assert_array_equal(samples[1][2][key], value)
+
+
+def test_workers_evaluate_with_the_shared_parameters() -> None:
+    two = tuple(c for c in CASES if c.name in ("stand", "height_0.34"))
+    with Workers(TINY, 2, robots_per_case=2) as workers:
+        found = workers.evaluate(0, two)
+        assert list(found) == ["stand", "height_0.34"]
+        assert found["stand"]["n"] == 2
+        assert found["stand"]["up"] == 0  # the reference alone
 
 
 def test_a_workers_failure_is_told() -> None:
