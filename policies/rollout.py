@@ -80,7 +80,7 @@ def _session(spec: RolloutSpec) -> VirtualSession:
     if spec.agent.startswith(REPLAY):
         episode = Path(spec.agent.removeprefix(REPLAY))
         told = {"factory": "telerig.teleop.replay:build", "episode": str(episode), **spec.told}
-        return VirtualSession(virtual_rig(rig, episode), told, unattended=True, **common)
+        return VirtualSession(virtual_rig(rig, episode, watched=bool(spec.record)), told, unattended=True, **common)
     if ":" in spec.agent:
         return VirtualSession(rig, {"factory": spec.agent, **spec.told}, unattended=True, **common)
     checkpoint = Path(spec.agent)

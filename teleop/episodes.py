@@ -51,6 +51,16 @@ RECORDER_STATE = StreamSpec(
 )
 
 
+PUT_AWAY_NS = 10_000_000_000  # no recorder takes longer
+
+
+def put_away(newest: Sample | None, asked: int, now: int) -> bool:
+    """Whether the recorder, whose newest state that is, has put away what it was asked to keep at ``asked``."""
+    if newest is None or now - asked > PUT_AWAY_NS:
+        return True
+    return newest.t_arrival > asked + 200_000_000 and not int(newest.array("recording"))
+
+
 @dataclass(frozen=True, slots=True)
 class RecorderState:
     """What the recorder is doing; :data:`RECORDER_STATE` is its stream."""

@@ -150,15 +150,24 @@ def fit(trajectory: Trajectory, rig: Rig, targets: Sequence[TargetSpec]) -> dict
     return chosen
 
 
-def replay_rig(rig: Rig) -> Rig:
+def replay_rig(rig: Rig, watched: bool = False) -> Rig:
     """The rig without what only an operator wears: robots, worlds, and real pedals (enable is a person's).
 
     Emulated pedals, which nobody can press, are left out, so that the keyboard's enable counts.
+
+    :param watched: somebody looks on or records: cameras and other sensors that nobody wears stay too.
     """
     plans = plan_devices(rig)
-    keep = {n for n, p in plans.items() if p.moves or p.serves or _pressed(p)}
+    worn = _worn(rig)
+    keep = {n for n, p in plans.items() if p.moves or p.serves or _pressed(p) or (watched and n not in worn)}
     keep |= {s.split("/", 1)[0] for n in keep for s in plans[n].inputs} & plans.keys()
     return replace(rig, devices={n: d for n, d in rig.devices.items() if n in keep})
+
+
+def _worn(rig: Rig) -> set[str]:
+    """The operator's devices: those that ``[cockpit]`` names."""
+    tables = [t for value in rig.file.cockpit.values() for t in (value if isinstance(value, list) else [value])]
+    return {str(t["device"]) for t in tables if isinstance(t, Mapping) and "device" in t}
 
 
 def _pressed(plan: DevicePlan) -> bool:

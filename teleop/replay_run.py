@@ -15,6 +15,7 @@ from telerig.teleop.live import LiveOptions
 from telerig.teleop.operate import operate, running
 from telerig.teleop.plan import plan_devices
 from telerig.teleop.replay import check, replay_rig
+from telerig.teleop.replay_record import ReplayEpisode
 from telerig.teleop.replay_source import load_trajectory
 from telerig.teleop.replay_tracking import Tracker
 from telerig.teleop.rig import Rig, load_rig
@@ -36,6 +37,7 @@ class ReplayRequest:
     home: bool
     view: bool
     as_json: bool
+    record: Path | None = None
 
 
 def replay(request: ReplayRequest) -> dict[str, Any]:
@@ -49,21 +51,31 @@ def replay(request: ReplayRequest) -> dict[str, Any]:
     if not 0.0 < request.speed <= 2.0:
         raise ConfigError(f"--speed is {request.speed}; above 0 and at most 2 is right")
     trajectory = load_trajectory(path, request.commands)
-    rig = replay_rig(load_rig(request.rig or frozen_rig(path), request.emulate))
+    watched = request.view or request.record is not None
+    rig = replay_rig(load_rig(request.rig or frozen_rig(path), request.emulate), watched)
     chosen = check(rig, trajectory)
-    agent = {"factory": FACTORY, "episode": str(path.resolve()), "commands": request.commands, "speed": request.speed}
-    options = LiveOptions(agent=agent, home=request.home, unattended=request.unattended, extra=_view(request.view))
+    told = {"episode": str(path.resolve()), "commands": request.commands, "speed": request.speed}
+    options = LiveOptions(
+        agent={"factory": FACTORY, **told},
+        record=request.record,
+        task=trajectory.task,
+        home=request.home,
+        unattended=request.unattended,
+        extra=_view(request.view),
+        facts={"replay": told},
+    )
     targets = {t.name: t for p in plan_devices(rig).values() for t in p.targets}
     print(_what(path, trajectory.length, request), file=sys.stderr)
     with running(rig, options) as (session, steward):
         readers = {name: session.reader(name) for name in session.memories}
         tracker = Tracker(trajectory, chosen, targets, readers, request.speed)
+        episode = ReplayEpisode(session, steward) if request.record is not None else None
 
         def done() -> bool:
             tracker.step()
-            return tracker.finished
+            return tracker.finished if episode is None else episode.step(tracker)
 
-        operate(rig, session, steward, "", done, threading.Event())
+        operate(rig, session, steward, str(request.record or ""), done, threading.Event())
         tracker.step()
         result = tracker.report()
     show(result)
@@ -126,8 +138,8 @@ def show(result: dict[str, Any]) -> None:
     Console(stderr=True).print(table)
 
 
-def virtual_rig(rig: Rig, episode: Path, commands: str = "sent") -> Rig:
+def virtual_rig(rig: Rig, episode: Path, commands: str = "sent", watched: bool = False) -> Rig:
     """The rig for replaying in virtual time.  :raises DataError: the recording does not fit it."""
-    reduced = replay_rig(rig)
+    reduced = replay_rig(rig, watched)
     check(reduced, load_trajectory(episode, commands))
     return reduced

@@ -124,8 +124,9 @@ class SharedReader:
 
     def get(self, seq: int) -> Sample | None:
         """Sample number ``seq``, or None if it is not written yet or already overwritten."""
-        if self._cached is not None and self._cached.seq == seq:
-            return self._cached
+        cached = self._cached  # once: another thread may be reading too
+        if cached is not None and cached.seq == seq:
+            return cached
         memory = self._memory
         buffer, words, at = memory.buffer, memory.words, memory.slot(seq)
         after = at + memory.slot_size - 8

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from telerig.hardware.errors import ConfigError
 from telerig.hardware.events import Level
 from telerig.hardware.scene import SceneRequest
-from telerig.teleop.episodes import EpisodeCommand
+from telerig.teleop.episodes import EpisodeCommand, put_away
 from telerig.teleop.live import Steward
 from telerig.teleop.plan import DevicePlan
 from telerig.teleop.session import Session
 
 LIMIT_S = 8.0  # for the task, from the operator's press of *episode* on
-PUT_AWAY_S = 10.0
 GRACE_S = 30.0  # to be engaged and begin
 
 
@@ -54,9 +53,7 @@ class Trials:
 
     def _put_away(self) -> bool:
         newest = self._session.reader("recorder/state").latest() if self._recording else None
-        if newest is None or self._session.clock.now() - self._ended > PUT_AWAY_S * 1e9:
-            return True
-        return newest.t_arrival > self._ended + 200_000_000 and not int(newest.array("recording"))
+        return put_away(newest, self._ended, self._session.clock.now())
 
     def _scene(self) -> None:
         now = self._session.clock.now()

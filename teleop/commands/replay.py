@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
@@ -19,6 +19,7 @@ def replay(
     emulate: Annotated[bool, typer.Option(help="Run every device that has an emulator against it.")] = False,
     unattended: Annotated[bool, typer.Option(help="No enable needed; for simulated robots only.")] = False,
     home: Annotated[bool, typer.Option(help="Slew the robot to its home pose at the start.")] = True,
+    record: Annotated[Optional[Path], typer.Option(help="Record the replay into this new folder.")] = None,  # noqa: UP045
     view: Annotated[bool, typer.Option(help="Open the live view (rerun).")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object, last line.")] = False,
 ) -> None:
@@ -32,4 +33,4 @@ def replay(
     from telerig.teleop.replay_run import ReplayRequest
     from telerig.teleop.replay_run import replay as run
 
-    run(ReplayRequest(path, rig, episode, commands, speed, emulate, unattended, home, view, as_json))
+    run(ReplayRequest(path, rig, episode, commands, speed, emulate, unattended, home, view, as_json, record))

@@ -54,13 +54,18 @@ def attach(path: Path | None, save: Path | None, web: bool, seconds: float) -> N
     viewer = start_viewer([], web=web, port=port) if save is None else None
     with ended_with_us(viewer):
         view = LiveView(specs, session.readers, session.facts, session.clock, port, "" if save is None else str(save))
+        collector = view.collector()
+        collector.start()
         try:
             _follow(view, session, viewer, seconds)
         finally:
+            collector.end()
             if viewer is None or viewer.poll() is None:
                 view.close()
             else:
                 load_rerun().unregister_shutdown()  # it would wait for a viewer that is gone
+        if view.lost:
+            print(f"{view.lost} samples were overwritten before they could be drawn", file=sys.stderr)
         if viewer is not None and web:
             if not seconds:
                 print("the session has ended; its view stays until Ctrl-C", file=sys.stderr)

@@ -12,8 +12,9 @@ from telerig.hardware.protocols import Clock
 from telerig.hardware.samples import Sample
 from telerig.hardware.specs import StreamSpec
 from telerig.teleop.states import State
-from telerig.teleop.stream import SharedReader, Tap
+from telerig.teleop.stream import SharedReader
 from telerig.teleop.view.blueprint import blueprint
+from telerig.teleop.view.collect import Collected, Collector
 from telerig.teleop.view.ghost import wished
 from telerig.teleop.view.layout import STATE, Layout, Line, Plot, Pose, plan_layout
 from telerig.teleop.view.painter import Painter
@@ -52,9 +53,9 @@ class LiveView:
         for plot in self.layout.plots:
             for line in plot.lines:
                 self._lines.setdefault(line.stream, []).append((plot, line))
-        self._taps: dict[str, Tap] = {n: readers[n].tap() for n in [*self._lines, *self.layout.events]}
-        if self.layout.states:
-            self._taps[STATE] = readers[STATE].tap()
+        self._curve_samples = {n: Collected(readers[n], CURVE_HZ) for n in self._lines}
+        whole = [*self.layout.events, *([STATE] if self.layout.states else [])]
+        self._samples = {n: Collected(readers[n]) for n in whole}
         self._shown: dict[str, int] = {}
         self._state: State | None = None
         self._counts = {n: readers[n].written for n, _ in self.layout.health}
@@ -62,6 +63,15 @@ class LiveView:
 
     def _robot_name(self) -> str:
         return self.layout.embodiment.name if self.layout.embodiment else "unknown: not drawn"
+
+    def collector(self) -> Collector:
+        """Keeps what :meth:`step` will draw while it is busy; start it in a session that does not wait for the view."""
+        return Collector([*self._curve_samples.values(), *self._samples.values()])
+
+    @property
+    def lost(self) -> int:
+        """Samples that were overwritten before they could be drawn."""
+        return sum(c.lost for c in [*self._curve_samples.values(), *self._samples.values()])
 
     def step(self) -> None:
         """Log what is new."""
@@ -71,7 +81,7 @@ class LiveView:
             for stream, lines in self._lines.items():
                 self._curves(stream, lines)
         for stream in self.layout.events:
-            for sample in self._taps[stream].read()[0]:
+            for sample in self._samples[stream].take():
                 self._painter.event(events.from_sample(sample))
         self._states()
         self._images()
@@ -80,8 +90,7 @@ class LiveView:
             self._health()
 
     def _curves(self, stream: str, lines: list[tuple[Plot, Line]]) -> None:
-        every = max(1, round(self._readers[stream].spec.rate_hz / CURVE_HZ))
-        samples = [s for s in self._taps[stream].read()[0] if s.seq % every == 0]
+        samples = self._curve_samples[stream].take()
         if not samples:
             return
         t = np.array([s.t_sample for s in samples], np.int64)
@@ -90,7 +99,7 @@ class LiveView:
             self._painter.curve(plot, line, t, rows)
 
     def _states(self) -> None:
-        for sample in self._taps[STATE].read()[0] if STATE in self._taps else ():
+        for sample in self._samples[STATE].take() if STATE in self._samples else ():
             state = State(int(sample.array("state")))
             if state is not self._state:
                 self._state = state

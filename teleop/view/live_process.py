@@ -44,17 +44,23 @@ def run(child: Child) -> None:
         start_viewer([], port=port)
     # the first sign of life comes when all is loaded: before that nobody expects one every second
     view, closed, looked = LiveView(specs, readers, child.facts, child.clock, port, save), False, child.clock.now()
+    collector = view.collector()
+    collector.start()
     while not child.stopping:
         begun = child.clock.now()
         child.beat(BUSY_S)
         if not (save or closed) and begun - looked > LOOK_NS:
             looked, closed = begun, not listens(port)
             if closed:
+                collector.end()
                 load_rerun().unregister_shutdown()  # it would wait for a viewer that is gone
                 child.say(Level.INFO, "view.closed", "the view was closed; the session goes on")
         if not closed:
             view.step()
         child.clock.sleep_until(next_cycle(begun, child.clock.now()))
+    collector.end()
+    if view.lost:
+        child.say(Level.INFO, "view.lost", f"{view.lost} samples were overwritten before the view could draw them")
     if not closed:
         view.close()
 

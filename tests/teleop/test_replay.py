@@ -261,6 +261,7 @@ def test_the_operator_s_devices_are_not_needed(log: Path) -> None:
     full = load_rig(HOMIE)
     assert set(replay_rig(full).devices) == {"world", "robot"}  # emulated pedals go too: nobody could press them
     assert set(replay_rig(load_rig(RIG, emulate=True)).devices) == {"robot"}
+    assert set(replay_rig(full, watched=True).devices) == {"world", "robot", "head", "front"}  # somebody looks on
 
 
 def test_a_real_robot_is_never_moved_unattended(log: Path) -> None:

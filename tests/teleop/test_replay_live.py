@@ -5,8 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from telerig.datasets.files import read_json
+from telerig.datasets.rawlog_reader import RawLog
+from telerig.datasets.session_folder import SessionFolder
+from telerig.hardware.commands import Source
 from telerig.teleop.bench.loop_bench import wait_for
 from telerig.teleop.cli.main import main
 from telerig.teleop.live import LiveOptions
@@ -19,7 +24,7 @@ from telerig.teleop.rig import load_rig
 from telerig.teleop.view.attached import attach
 from telerig.teleop.view.live_process import view_process
 
-from .recorded import RIG, record
+from .recorded import RIG, TARGET, record
 from .test_view import moving, read
 
 pytestmark = pytest.mark.realtime
@@ -60,10 +65,10 @@ def test_a_replay_is_followed_and_seen(tmp_path: Path) -> None:
     assert moving(read(outside)["/curves/arm/measured"])
 
 
-def test_the_command_reports_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    session = record(tmp_path / "session", seconds=0.6)
+def test_the_command_reports_as_json_and_records_a_session(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    session, again = record(tmp_path / "session", seconds=0.6), tmp_path / "again"
     with pytest.raises(SystemExit) as ended:
-        main(["replay", str(session), "--emulate", "--unattended", "--no-home", "--json"])
+        main(["replay", str(session), "--emulate", "--unattended", "--no-home", "--json", "--record", str(again)])
     out = capsys.readouterr()
     assert ended.value.code == 0, out.err
     report = json.loads(out.out.strip().splitlines()[-1])
@@ -71,3 +76,25 @@ def test_the_command_reports_as_json(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert report["length_s"] == pytest.approx(0.495)
     assert set(report["joints"]["waist"]) == {"tracking_rms", "tracking_max", "repeat_rms", "repeat_max"}
     assert "replay complete" in out.err
+    made = SessionFolder.open(again)
+    assert made.info["extra"]["replay"]["episode"] == str(session / "episodes" / "000001.mcap")
+    (log,) = made.logs()
+    side = read_json(made.sidecar(log))
+    assert side["kept"]
+    assert not side["interrupted"]
+    assert (side["task"], side["outcome"]) == ("wave", None)
+    then, now = load_trajectory(session / "episodes" / "000001.mcap"), load_trajectory(log)
+    name = TARGET.name
+    assert now.length >= then.length
+    apart = np.abs(now.joints[name].data[None] - then.joints[name].data[:, None]).max(axis=2)  # (then, now)
+    assert apart.min(axis=1).max() < 0.02  # nothing of what was replayed is missing
+    with RawLog(log) as found:
+        sources = found.columns(f"{name}/sent").fields["source"]
+        assert set(sources.tolist()) <= {Source.REPLAY, Source.GUARD}
+
+
+def test_a_recorded_replay_is_refused_where_something_stands(tmp_path: Path) -> None:
+    session = record(tmp_path / "session", seconds=0.3)
+    with pytest.raises(SystemExit) as ended:
+        main(["replay", str(session), "--emulate", "--unattended", "--record", str(session)])
+    assert ended.value.code == 2
