@@ -1,0 +1,1 @@
+"""Training of body policies in simulation; start at :mod:`telerig.policies.body.train.trainer`."""
