@@ -60,7 +60,7 @@ class CommandShaper:
             raise CommandRefused(f"body command {command.tolist()} is not {len(COMMANDS)} finite numbers")
         wish = np.clip(command[self._index], self._low, self._high)
         reach = self._step * periods
-        self._now = self._now + np.clip(wish - self._now, -reach, reach)
+        self._now = self._now + np.clip(wish - self._now, -reach, reach)  # a new array: the old one was given away
         asked = (np.abs(wish[self._velocity]) > self._rest_below).any()
         rolling = self._walking and (np.abs(self._now[self._velocity]) > self._stop_below).any()
         self._walking = bool(asked or rolling)

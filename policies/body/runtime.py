@@ -135,7 +135,7 @@ class BodyPolicy:
             raise DataError(f"body policy {self.manifest.name}: its output for {joint} is not finite")
         self._action = action if self._clip is None else np.clip(action, -self._clip, self._clip)
         target = np.clip(self._base + self._scale * self._action, self._low, self._high)
-        return BodyTarget(target[self._keep], given.wish.copy(), given.sent, given.walking, self._action.copy())
+        return BodyTarget(target[self._keep], given.wish, given.sent, given.walking, self._action.copy())
 
     def _last_action(self, executed: ArrayLike | None) -> Array:
         """The previous outputs, with what the manifest says in the slots of overridden joints."""
