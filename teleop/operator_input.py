@@ -24,7 +24,9 @@ from telerig.teleop.switches import Press, Switches
 OPERATOR = StreamSpec("session/operator", (ArraySpec("enable", (), "<u1"), ArraySpec("resets", (), "<i8")), 30.0)
 FRESH_NS = 150_000_000  # five beats of the command line
 PEDALS_FRESH_NS = 100_000_000  # without a sample for longer: enable counts as released, the robot holds
-PEDALS_GONE_NS = 400_000_000  # for so long: the box is gone, which is an open stop switch (a busy computer stalls for less)
+PEDALS_GONE_NS = (
+    400_000_000  # for so long: the box is gone, which is an open stop switch (a busy computer stalls for less)
+)
 
 
 def operator_sample(enable: bool, resets: int, now: int) -> Sample:

@@ -16,7 +16,7 @@ from telerig.teleop.config_values import build_config
 from telerig.teleop.open_port import port_opener
 
 RETRY_NS = 200_000_000
-SETTLE_NS = 1_000_000_000  # emulators start beside their drivers: what is not there yet is not missing yet
+SETTLE_NS = 3_000_000_000  # emulators start beside their drivers: what is not there yet is not missing yet
 OPEN_LIMIT_S = 15.0  # an off-screen GL context on a busy machine, a USB camera that has to boot
 READ_TIMEOUT_S = 0.05
 

@@ -164,7 +164,8 @@ def test_imports_say_telerig() -> None:
 
 def test_hardware_needs_numpy_and_a_checksum_only() -> None:
     """Importing it needs nothing else; a codec may need a library when it is used."""
-    at_the_top = sys.stdlib_module_names | {"numpy", "fastcrc", "telerig"}  # a checksum a byte at a time took a tenth of a core
+    # fastcrc: a checksum worked out in Python took a tenth of a core
+    at_the_top = sys.stdlib_module_names | {"numpy", "fastcrc", "telerig"}
     inside = at_the_top | {"zstandard"}  # depth images, which drivers write and data sets read
     found = [
         f"{name(path)}:{line} imports {module}"
