@@ -131,6 +131,7 @@ class Layout:
         if flags & FLAG_VALID_KNOWN:
             bits = np.frombuffer(raw, np.uint8, self._valid_bytes, _HEAD.size)
             valid = np.unpackbits(bits, count=self._valid_bits, bitorder="little").view(np.bool_)
+            valid.flags.writeable = False
         return Sample(
             self.spec.name, arrival, instant, data, sigma, None if device_t == NONE else device_t,
             None if device_seq == NONE else device_seq, valid, bool(flags & FLAG_SPACED), seq,

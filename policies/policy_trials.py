@@ -31,6 +31,7 @@ class PolicyTrials:
         self._since = self._session.clock.now()
         self._phase: Callable[[int, State], None] = self._stand_still
         self._steward.enable = False
+        self._reset = False
 
     def step(self) -> bool:
         """Look at what happened; whether all is done."""
@@ -50,13 +51,14 @@ class PolicyTrials:
         return len(self.results) >= len(self._seeds)
 
     def _next(self, now: int, phase: Callable[[int, State], None]) -> None:
-        self._phase, self._since = phase, now
+        self._phase, self._since, self._reset = phase, now, False
 
     def _stand_still(self, now: int, state: State) -> None:
         """Released: wait until nothing moves, then ask for the scene."""
         if state is State.ESTOP and not self._session.control.estop and now - self._since > SETTLE_S * 1e9:
-            self._session.control.reset_estop()  # the emulated stop switch opened; a pressed e-stop is nobody's to reset
-            self._next(now, self._stand_still)
+            if not self._reset:  # the emulated stop switch had opened; a pressed e-stop is nobody's to reset
+                self._session.control.reset_estop()
+            self._reset = True
         if state in (State.IDLE, State.HOLD, State.DAMPED):
             request = SceneRequest(len(self.results) + 1, self._seeds[len(self.results)], reset_robot=True)
             self._session.writer("session/scene").write(request.to_sample(now))
@@ -81,7 +83,7 @@ class PolicyTrials:
         """The trial itself."""
         truth = self._truth.latest()
         seconds = (now - self._since) / 1e9
-        if truth is not None and bool(truth.array("success")):
+        if truth is not None and bool(truth.array("success")) and seconds <= LIMIT_S:
             self._end(now, True, seconds)
         elif state is State.ESTOP:
             self._end(now, False, seconds, "e-stop")

@@ -43,7 +43,7 @@ class ActuatorLoop:
     ) -> None:
         self.device, self._readers, self._write, self._emit, self._clock = device, readers, write, emit, clock
         self.targets: tuple[TargetSpec, ...] = tuple(device.targets)
-        self.watchdog = Watchdog(self.targets, "watchdog")
+        self.watchdog = Watchdog(self.targets, "watchdog", armed=False)
         self._last: dict[str, int] = {}  # target -> number of its newest sample seen
         self._newest: dict[str, Command | None] = {t.name: None for t in self.targets}
 
@@ -102,7 +102,7 @@ class ActuatorLoop:
 
     def forget(self) -> None:
         """After the device was lost: the watchdog starts anew, so that whatever the robot should do is said again."""
-        self.watchdog = Watchdog(self.targets, "watchdog")
+        self.watchdog = Watchdog(self.targets, "watchdog", armed=False)
 
 
 def run(child: Child) -> None:

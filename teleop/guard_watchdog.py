@@ -67,10 +67,17 @@ class _Target:
 
 
 class Watchdog:
-    """One per actuator's worker.  :param source: of the events, the device's name."""
+    """One per actuator's worker.
 
-    def __init__(self, targets: Sequence[TargetSpec], source: str = "watchdog") -> None:
+    :param source: of the events, the device's name.
+    :param armed: False for a robot that was just opened, perhaps again: nobody knows where it is, so that positions are
+        refused until the loop has sent HOLD or DAMP, as it does in every state that does not move.
+    """
+
+    def __init__(self, targets: Sequence[TargetSpec], source: str = "watchdog", armed: bool = True) -> None:
         self._targets = [_Target(t, np.array(t.low, float), np.array(t.high, float)) for t in targets]
+        for target in self._targets:
+            target.tripped = not armed
         self._moved = -(2**62)  # when any target was last sent somewhere: hold() and damp() are for the whole device
         self._log = RefusalLog(source)
 

@@ -11,6 +11,7 @@ from typing import Any
 from telerig.hardware.errors import ConfigError, DeviceError
 from telerig.teleop import realtime
 from telerig.teleop.episodes import EpisodeCommand, episode_sample
+from telerig.teleop.loop_process import load_factory
 from telerig.teleop.operator_input import operator_sample
 from telerig.teleop.plan import (
     DevicePlan,
@@ -53,8 +54,9 @@ class LiveOptions:
 
 
 def is_simulated(plans: Mapping[str, DevicePlan]) -> bool:
-    """Whether every robot of the rig is simulated or emulated."""
-    return all(p.device.rig.emulate or "world" in p.device.config_values for p in plans.values() if p.moves)
+    """Whether every robot of the rig is emulated, or of a driver that says ``simulated = True``."""
+    moving = [p.device for p in plans.values() if p.moves]
+    return all(d.rig.emulate or getattr(d.driver, "simulated", False) is True for d in moving)
 
 
 def recorded_streams(rig: Rig, plans: Mapping[str, DevicePlan], names: list[str]) -> list[str]:
@@ -69,9 +71,13 @@ def recorded_streams(rig: Rig, plans: Mapping[str, DevicePlan], names: list[str]
 def build(rig: Rig, folder: Path, options: LiveOptions) -> Session:
     """Plan a session; nothing runs until it is entered.
 
-    :raises ConfigError: unattended with a robot that is not simulated, or an existing recording in the way.
+    :raises ConfigError: unattended with a robot that is not simulated, an existing recording in the way, or a cockpit that
+        does not fit the robot or is not calibrated.
     """
     plans = plan_devices(rig)
+    if options.agent["factory"] == COCKPIT["factory"]:  # its mistakes are told before anything runs
+        targets = tuple(t for p in plans.values() for t in p.targets)
+        load_factory(options.agent["factory"])(rig, targets, dict(options.agent))
     simulated = is_simulated(plans)
     if options.unattended and not simulated:
         raise ConfigError(f"{rig.path}: --unattended is for simulated robots only; this rig's robot is real")

@@ -40,7 +40,7 @@ class DeviceRig(BaseModel):
     port: str = ""
     emulate: bool = False
     record: bool = True
-    stale_ms: float | None = Field(None, gt=0)
+    stale_ms: float | None = Field(None, gt=0, le=1000)  # more would switch the guard's "stale" off
     calibrate: bool = True
 
     @property

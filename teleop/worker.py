@@ -59,8 +59,7 @@ class Keeper:
             self._opened_before = True
             self._device.open()
         except DeviceIdentityError as error:  # the wrong thing is plugged in: trying again cannot help
-            self._hopeless = True
-            self._child.say(Level.ERROR, "device.wrong", str(error), at_start=not self._was_there)
+            self._wrong(error)
         except DeviceError as error:
             if not self._told_missing and now >= self._settled:
                 self._child.say(Level.WARNING, "device.missing", str(error))
@@ -75,6 +74,21 @@ class Keeper:
         self._child.say(Level.WARNING, "device.lost", str(error))
         self.is_open, self._told_missing = False, True
         self._next_try = self._child.clock.now() + RETRY_NS
+        self._close()
+
+    def refused(self, error: DeviceIdentityError) -> None:
+        """What is plugged in turned out to be something else: tell, close, and leave it at that."""
+        self.is_open = False
+        self._wrong(error)
+        self._close()
+
+    def _wrong(self, error: DeviceIdentityError) -> None:
+        """A rig that is wrong from the start ends the command; what somebody plugs in later does not."""
+        at_start = not self._was_there and self._child.clock.now() < self._settled + round(OPEN_LIMIT_S * 1e9)
+        self._hopeless = True
+        self._child.say(Level.ERROR, "device.wrong", str(error), at_start=at_start)
+
+    def _close(self) -> None:
         try:
             self._device.close()
         except TelerigError as problem:
@@ -102,5 +116,7 @@ def run(child: Child) -> None:
                 writers[sample.stream].write(sample)
         except DeviceLost as error:
             keeper.lost(error)
+        except DeviceIdentityError as error:
+            keeper.refused(error)
     if keeper.is_open:
         device.close()

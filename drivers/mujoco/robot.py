@@ -39,6 +39,8 @@ class MujocoRobot:
     while the pelvis is held).
     """
 
+    simulated = True
+
     @dataclass(frozen=True)
     class Config:
         """Rig keys.
