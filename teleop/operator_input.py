@@ -60,6 +60,7 @@ class OperatorInput:
         self._seen = -1
         self._resets = control.resets
         self._ticks = 0
+        self._released = True
 
     @property
     def requires(self) -> tuple[str, ...]:
@@ -74,13 +75,24 @@ class OperatorInput:
         if self._pedals:
             enable, stop, episode = self._read_pedals(now)
         else:
-            enable = self._keyboard(now)
+            enable = self._held(now)
         if self._unattended:
             # the state machine wants to see a press: released for half a second outside of motion, then held
             self._ticks = 0 if state is State.HOMING else self._ticks + 1
             pressed = state in (State.MATCHING, State.ENGAGED) or self._ticks % 150 > 100
             enable = pressed and self._keyboard(now)
         return Hands(enable, stop, self._control.estop, reset, episode)
+
+    def _held(self, now: int) -> bool:
+        """Enable from the keyboard.  After a silence (the command line was suspended) it has to be seen released first."""
+        keys = self._readers[OPERATOR.name].latest()
+        if keys is None:
+            return False
+        if now - keys.t_arrival >= FRESH_NS:
+            self._released = False
+        elif not keys.array("enable"):
+            self._released = True
+        return self._released and self._keyboard(now)
 
     def _keyboard(self, now: int) -> bool:
         keys = self._readers[OPERATOR.name].latest()

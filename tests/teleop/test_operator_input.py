@@ -8,7 +8,7 @@ import pytest
 from telerig.hardware.samples import Sample
 from telerig.hardware.specs import ArraySpec, StreamSpec
 from telerig.teleop.control import ControlBlock
-from telerig.teleop.operator_input import Hands, OperatorInput
+from telerig.teleop.operator_input import OPERATOR, Hands, OperatorInput, operator_sample
 from telerig.teleop.states import State
 from telerig.teleop.stream import LocalReader, LocalStream
 
@@ -67,3 +67,22 @@ def test_a_foot_that_stayed_on_the_pedal_is_no_new_press(box: Box, ms: int) -> N
 
 def test_an_open_stop_counts_at_once(box: Box) -> None:
     assert box.hear(OPEN, 1).stop
+
+
+def test_a_command_line_that_was_suspended_has_to_release_first() -> None:
+    """Ctrl-Z with enable held, then fg: the same key state, heard again, moves nothing."""
+    stream = LocalStream(OPERATOR)
+    told = {"pedals": "", "unattended": False}
+    keys = OperatorInput(told, {OPERATOR.name: LocalReader(stream)}, ControlBlock())
+
+    def hear(enable: bool, now: int) -> bool:
+        stream.write(operator_sample(enable, 0, now * MS))
+        return keys.step((now + 1) * MS, State.ENGAGED).enable
+
+    assert not hear(False, 10)
+    assert hear(True, 43)
+    assert not keys.step(400 * MS, State.ENGAGED).enable  # silent for longer than 150 ms
+    assert not hear(True, 410)
+    assert not hear(True, 443)
+    assert not hear(False, 476)
+    assert hear(True, 510)
