@@ -135,6 +135,9 @@ def test_the_intended_pose_is_a_ghost_where_it_is_off(shown: dict[str, Rows]) ->
     nearest = int(np.linalg.norm(centers - at[:3, 3], axis=1).argmin())
     np.testing.assert_allclose(centers[nearest], at[:3, 3], atol=1e-5)
     assert len(centers) == len(ghosts)  # the torso, the feet are not commanded
+    (lasting,) = (r for t, r in shown["/scene/intended/box"] if t is None)
+    assert "Boxes3D:half_sizes" in lasting
+    assert "Boxes3D:colors" not in lasting  # what is static would outrule what changes
     alpha = np.array(row["Boxes3D:colors"]) & 0xFF
     assert (alpha > 60).all()  # both are off: the left one is where nobody wants it
     capsules = np.array(moving(shown["/scene/intended/capsule"])[-1][1]["Capsules3D:colors"]) & 0xFF
