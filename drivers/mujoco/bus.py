@@ -79,6 +79,19 @@ class UnixPort:
 Serve = Callable[[simbus.Decoder, bytes], bytes]
 
 
+def _receive(client: socket.socket) -> bytes:
+    """One message.  :raises ConnectionResetError: the other end is gone and everything it said has been read."""
+    try:
+        data = client.recv(simbus.MAX_MESSAGE)
+    except ConnectionResetError:
+        # Who hangs up before reading its last reply: the kernel tells that once, ahead of what is still queued, and
+        # "torque off" may be queued.
+        data = client.recv(simbus.MAX_MESSAGE)
+    if not data:
+        raise ConnectionResetError
+    return data
+
+
 class SocketServer:
     """The world's end: accepts robot clients and answers them while the world waits for its next deadline.
 
@@ -132,10 +145,7 @@ class SocketServer:
 
     def _answer(self, client: socket.socket) -> None:
         try:
-            data = client.recv(simbus.MAX_MESSAGE)
-            if not data:
-                raise ConnectionResetError
-            reply = self._serve(self._clients[client], data)
+            reply = self._serve(self._clients[client], _receive(client))
         except BlockingIOError:
             return
         except (OSError, DeviceError):

@@ -324,10 +324,15 @@ def test_the_world_s_end_is_loss(tmp_path: Path) -> None:
     port.close()
 
 
-def test_a_client_s_last_wish_is_heard_after_it_hung_up(tmp_path: Path) -> None:
+@pytest.mark.parametrize("unread", [0, 2])
+def test_a_client_s_last_wish_is_heard_after_it_hung_up(tmp_path: Path, unread: int) -> None:
+    """Also when replies were left unread: then the kernel reports a reset before it hands over what is queued."""
     server, robot = serving(str(tmp_path / "w.sock"))
     port = UnixPort(server.path)
     server.wait(1.0)
+    for seq in range(unread):
+        port.write(simbus.request(Kind.STATE, seq))
+        server.wait(1.0)
     port.write(simbus.request(Kind.DAMP, 1))
     port.write(simbus.request(Kind.TORQUE_OFF, 2))
     port.close()
