@@ -79,6 +79,8 @@ class DeviceContext:
     :param open_port: opens the byte pipe; None for drivers that have none.
     :param inputs: streams the driver asked for in ``inputs`` (a simulated camera reads the world's state), by name.
     :param emit: reports an event.
+    :param phase: 0…1, the part of its period by which a device that is polled is shifted on the clock's grid, so that
+        devices of one rate do not all poll at the same instant; None: it begins when it is opened.
     """
 
     name: str
@@ -86,6 +88,7 @@ class DeviceContext:
     open_port: Callable[[], Port] | None = None
     inputs: Mapping[str, StreamReader] = field(default_factory=dict)
     emit: Callable[[Event], None] = _ignore
+    phase: float | None = None
 
 
 class Device(Protocol):

@@ -29,7 +29,7 @@ def build_device(child: Child) -> Any:
     probe = driver(config, DeviceContext(child.name, child.clock))
     inputs = {name: child.reader(name) for name in probe.inputs}
     opener = port_opener(settings)
-    return driver(config, DeviceContext(child.name, child.clock, opener, inputs, child.emit))
+    return driver(config, DeviceContext(child.name, child.clock, opener, inputs, child.emit, settings.get("phase")))
 
 
 class Keeper:
