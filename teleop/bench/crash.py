@@ -25,6 +25,7 @@ from telerig.teleop.bench.crash_oracle import episode_missing, is_readable, mess
 from telerig.teleop.bench.hosted import HostedSession, is_alive
 from telerig.teleop.bench.loop_bench import hand_process
 from telerig.teleop.bench.machine import machine
+from telerig.teleop.bench.origin import origin
 from telerig.teleop.bench.rigs import crash_rig
 from telerig.teleop.episodes import EpisodeCommand
 
@@ -193,6 +194,7 @@ def measure(
 
     :raises DeviceError: the session does not run on this machine at all.
     """
+    origin()  # before it moves on
     rng, counts = random.Random(seed), Counts()
     builds = max(1, kills // 5)
     live = max(1, kills - builds)
@@ -250,6 +252,7 @@ def _figures(counts: Counts, repaired: int, failed: int) -> dict[str, Any]:
         "repaired": repaired,
         "repair_failed": failed,
         "faults": counts.faults,
+        **origin(),
         "machine": machine(),
     }
 
