@@ -75,7 +75,7 @@ def demo(request: DemoRequest) -> dict[str, Any]:
     watch = Stopwatch()
     operator = _record(request, paths["session"], paths["run"])
     watch.lap("record")
-    figures = recording_figures(rig, paths["session"], paths["run"] / "journals", "robot/upper")
+    figures = _read_back(rig, paths["session"], paths["run"])
     watch.lap("read back")
     dataset = _build(paths["session"], paths["dataset"], "all" if request.ci else "success")
     watch.lap("build")
@@ -119,6 +119,13 @@ def _record(request: DemoRequest, session: Path, run: Path) -> dict[str, Any]:
     return teleoperate(
         TeleopRequest(request.rig, session, operator="virtual", trials=request.episodes, seed=request.seed, folder=run)
     )
+
+
+def _read_back(rig: Rig, session: Path, run: Path) -> dict[str, Any]:
+    from telerig.datasets.progress import bar
+
+    reading = bar("reading back", lambda log: log.stem)
+    return recording_figures(rig, session, run / "journals", "robot/upper", reading)
 
 
 def _build(session: Path, out: Path, outcome: str) -> dict[str, Any]:
@@ -166,5 +173,6 @@ def _picture(request: DemoRequest, rig: Rig, checkpoint: Path, report: Report) -
         return None
     from telerig.policies.demo_picture import save_rollout
 
-    seed = next((o.seed for o in report.outcomes if o.success), report.outcomes[0].seed)
-    return save_rollout(rollout_spec(rig, str(checkpoint), seed), request.out)
+    shown = next((o for o in report.outcomes if o.success), report.outcomes[0])
+    with progress("drawing a rollout") as advance:
+        return save_rollout(rollout_spec(rig, str(checkpoint), shown.seed), shown.seconds, request.out, advance)
