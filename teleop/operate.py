@@ -27,7 +27,8 @@ EPISODE_KEYS = {
     "n": EpisodeCommand.START, "k": EpisodeCommand.KEEP, "d": EpisodeCommand.DISCARD,
     "s": EpisodeCommand.LABEL_SUCCESS, "f": EpisodeCommand.LABEL_FAILURE,
 }  # fmt: skip
-ENOUGH_S = 0.15
+LOOK_S = 0.05  # between two looks at events and state: who operates is told at once
+DRAW_S = 0.15  # between two pictures when nothing but figures changes
 
 
 @contextmanager
@@ -111,24 +112,31 @@ def operate(
     with Keyboard() as keyboard, interruptible(stop):
         keys = Keys(session, steward, stop)
         live = Live(console=console, auto_refresh=False, screen=False) if console.is_terminal else None
+        drawn = 0
         with live or ExitStack():
             while not (stop.is_set() or session.failed or screen.wrong or session.control.stopping or done()):
-                for key in keyboard.keys(ENOUGH_S):
+                for key in keyboard.keys(LOOK_S):
                     keys.press(key)
                 if not keyboard.present:
-                    stop.wait(ENOUGH_S)
-                _show(live, screen, console)
+                    stop.wait(LOOK_S)
+                if live is None:
+                    _print(screen)
+                elif screen.changed() or session.clock.now() - drawn >= DRAW_S * 1e9:
+                    drawn = session.clock.now()
+                    _draw(live, screen, console)
     if session.failed:
         raise DeviceError(session.failed)
     if screen.wrong:
         raise DeviceIdentityError(screen.wrong)
 
 
-def _show(live: Live | None, screen: Screen, console: Console) -> None:
-    if live is None:
-        for event in screen.collect():
-            print(f"{event.level.value:7} {event.source}: {event.text}", file=sys.stderr, flush=True)
-        return
+def _print(screen: Screen) -> None:
+    """Where there is no terminal: the events, a line each."""
+    for event in screen.collect():
+        print(f"{event.level.value:7} {event.source}: {event.text}", file=sys.stderr, flush=True)
+
+
+def _draw(live: Live, screen: Screen, console: Console) -> None:
     live.update(screen.render(), refresh=True)
     if screen.bell():
         console.bell()
