@@ -1,8 +1,8 @@
 """Inside a session's process: what it was told, its streams, its clock, its heartbeat.
 
 Started by :mod:`telerig.teleop.session` as ``python -m telerig.teleop.child FD``; the descriptor holds a JSON object.
-Workers ignore SIGINT (Ctrl-C reaches the whole terminal; the session ends in order instead) and take SIGTERM as "end
-in order"; they die with their parent.
+Workers ignore SIGINT and SIGHUP (Ctrl-C and a closed window reach the whole terminal; the session ends in order instead)
+and take SIGTERM as "end in order"; they die with their parent.
 """
 
 from __future__ import annotations
@@ -149,6 +149,7 @@ def main() -> None:
     realtime.name_process(told["name"])
     realtime.die_with_parent(told["parent"])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     child = Child(told)
     signal.signal(signal.SIGTERM, child.terminate)
     module, _, function = told["role"].partition(":")

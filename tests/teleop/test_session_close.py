@@ -76,7 +76,9 @@ def test_supervised_between_any_two_steps_of_closing(
     session.close()  # leaving the context closes again what was closed in order
     assert closed == [fd]
     assert process.killed == stubborn
-    assert running.popen is None and session.pids() == {} and session.failed is None
+    assert running.popen is None
+    assert session.pids() == {}
+    assert session.failed is None
 
 
 def test_a_process_that_supervising_starts_while_closing_is_waited_for(

@@ -1,0 +1,110 @@
+"""A terminal that goes away is a ``q``; a hang-up, like Ctrl-C, ends a session in order."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from telerig.teleop import keyboard
+from telerig.teleop.control import ControlBlock
+from telerig.teleop.keyboard import Keyboard
+from telerig.teleop.signals import ends_in_order, interruptible
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Master (popped by who closes it) of a pseudo-terminal that standard input is."""
+    master, slave = pty.openpty()
+    open_ends = [master]
+    with os.fdopen(slave) as stdin:
+        monkeypatch.setattr(keyboard.sys, "stdin", stdin)
+        yield open_ends
+    for fd in open_ends:
+        os.close(fd)
+
+
+def test_keys_of_a_terminal_that_is_there(terminal: list[int]) -> None:
+    with Keyboard() as keys:
+        assert keys.present
+        assert keys.keys(0.0) == ""
+        os.write(terminal[0], b"n \x1b")
+        assert keys.keys(5.0) == "n \x1b"
+        os.write(terminal[0], b"\xff")
+        assert keys.keys(5.0) == ""  # no character, and no end either
+
+
+def test_a_terminal_that_went_away_is_q_and_leaving_it_is_no_error(terminal: list[int]) -> None:
+    with Keyboard() as keys:
+        os.close(terminal.pop())
+        assert [keys.keys(5.0) for _ in range(3)] == ["q"] * 3
+
+
+def test_a_read_that_fails_is_q(terminal: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    with Keyboard() as keys:
+        monkeypatch.setattr(keyboard.os, "read", fails)
+        os.write(terminal[0], b"n")
+        assert keys.keys(5.0) == "q"
+
+
+def test_writing_to_a_terminal_that_went_away_goes_nowhere() -> None:
+    master, slave = pty.openpty()
+    keys = Keyboard()
+    keys._terminals = [slave]
+    keys.forget_lost_terminals()
+    os.write(slave, b"seen")
+    assert os.read(master, 10) == b"seen"
+    os.close(master)
+    with pytest.raises(OSError, match="Input/output"):
+        os.write(slave, b"x")
+    keys.forget_lost_terminals()
+    assert os.write(slave, b"unseen") == 6
+    assert os.read(slave, 1) == b""
+    os.close(slave)
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_hang_ups_and_sigterm_ask_to_stop_however_often(number: signal.Signals) -> None:
+    stop, before = threading.Event(), signal.getsignal(number)
+    with interruptible(stop):
+        for _ in range(3):
+            signal.raise_signal(number)
+            assert stop.is_set()
+    assert signal.getsignal(number) is before
+
+
+def test_a_second_ctrl_c_is_an_impatient_one() -> None:
+    stop = threading.Event()
+    with interruptible(stop):
+        signal.raise_signal(signal.SIGINT)
+        assert stop.is_set()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_who_said_nohup_is_believed() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        stop = threading.Event()
+        with ends_in_order(ControlBlock()), interruptible(stop):
+            signal.raise_signal(signal.SIGHUP)
+        assert not stop.is_set()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_session_that_starts_is_ended_and_one_that_ends_is_left_in_peace(number: signal.Signals) -> None:
+    control = ControlBlock()
+    with ends_in_order(control):
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
+        assert control.stopping
+        signal.raise_signal(number)
