@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import signal
+import errno
 import sys
 import tempfile
 import threading
@@ -22,6 +22,7 @@ from telerig.teleop.live import LiveOptions, Steward, build, wait_until_running
 from telerig.teleop.rig import Rig
 from telerig.teleop.screen import Screen
 from telerig.teleop.session import Session
+from telerig.teleop.signals import ends_in_order, interruptible
 
 EPISODE_KEYS = {
     "n": EpisodeCommand.START, "k": EpisodeCommand.KEEP, "d": EpisodeCommand.DISCARD,
@@ -41,6 +42,7 @@ def running(rig: Rig, options: LiveOptions, folder: Path | None = None) -> Itera
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="telerig-")))
         session = build(rig, folder, options)
+        stack.enter_context(ends_in_order(session.control))
         stack.enter_context(session)
         steward = Steward(session)
         steward.enable = options.unattended
@@ -52,26 +54,6 @@ def running(rig: Rig, options: LiveOptions, folder: Path | None = None) -> Itera
         yield session, steward
         session.control.ask_to_stop()
         session.close()
-
-
-@contextmanager
-def interruptible(stop: threading.Event) -> Iterator[None]:
-    """Ctrl-C and SIGTERM set ``stop``, so that a session ends in order; a second Ctrl-C is an impatient one."""
-
-    def ask(*_: object) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class Keys:
@@ -113,7 +95,7 @@ def operate(
         keys = Keys(session, steward, stop)
         live = Live(console=console, auto_refresh=False, screen=False) if console.is_terminal else None
         drawn = 0
-        with live or ExitStack():
+        with _while_there(keyboard), live or ExitStack():
             while not (stop.is_set() or session.failed or screen.wrong or session.control.stopping or done()):
                 for key in keyboard.keys(LOOK_S):
                     keys.press(key)
@@ -124,10 +106,24 @@ def operate(
                 elif screen.changed() or session.clock.now() - drawn >= DRAW_S * 1e9:
                     drawn = session.clock.now()
                     _draw(live, screen, console)
+        if stop.is_set():
+            session.control.ask_to_stop()  # a further hang-up finds a session that ends
     if session.failed:
         raise DeviceError(session.failed)
     if screen.wrong:
         raise DeviceIdentityError(screen.wrong)
+
+
+@contextmanager
+def _while_there(keyboard: Keyboard) -> Iterator[None]:
+    """A screen that went away ends the session as ``q`` does."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EIO, errno.EPIPE):
+            raise
+    finally:
+        keyboard.forget_lost_terminals()
 
 
 def _print(screen: Screen) -> None:

@@ -104,7 +104,7 @@ def test_estop_holds_then_damps_and_only_a_reset_clears_it(tmp_path: Path) -> No
 OPERATE = "import sys; from telerig.teleop.cli.main import main; main()"
 
 
-@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT, signal.SIGHUP])
 def test_no_process_survives_the_command_line(tmp_path: Path, blow: signal.Signals) -> None:
     log = (tmp_path / "err").open("wb")
     command = [
