@@ -137,5 +137,4 @@ def run(child: Child) -> None:
             keeper.lost(error)
             loop.forget()
     if keeper.is_open:
-        device.damp()
-        device.close()
+        device.close()  # damps first, unless the robot was told nothing: then it stays as it was found
