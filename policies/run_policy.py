@@ -12,7 +12,7 @@ from typing import Any
 from telerig.hardware.errors import ConfigError
 from telerig.policies.checkpoint import load_spec
 from telerig.policies.chunk import chunk_stream
-from telerig.policies.policy_trials import PolicyTrials
+from telerig.policies.policy_trials import PolicyTrials, all_emulated
 from telerig.policies.rigs import policy_rig
 from telerig.teleop.live import LiveOptions, is_simulated
 from telerig.teleop.operate import operate, running
@@ -69,7 +69,8 @@ def run_policy(request: RunRequest) -> dict[str, Any]:
         trials = None
         if request.trials:
             seeds = list(range(request.seed, request.seed + request.trials))
-            trials = PolicyTrials(session, steward, world_of(plans), seeds, request.record is not None)
+            recording, may_reset = request.record is not None, all_emulated(plans)
+            trials = PolicyTrials(session, steward, world_of(plans), seeds, recording, may_reset)
 
         def done() -> bool:
             over = end is not None and session.clock.now() >= end

@@ -36,12 +36,16 @@ def operator_sample(enable: bool, resets: int, now: int) -> Sample:
 
 @dataclass(frozen=True, slots=True)
 class Hands:
-    """One tick's switches."""
+    """One tick's switches.
+
+    ``reset``: it was asked for since the last tick;  ``again``: but the e-stop was pressed after that.
+    """
 
     enable: bool
     stop: bool
     estop: bool
     reset: bool
+    again: bool
     episode: EpisodeCommand | None
 
 
@@ -59,6 +63,7 @@ class OperatorInput:
         self._switches = Switches()
         self._seen = -1
         self._resets = control.resets
+        self._granted = 0  # the press that a granted reset clears
         self._ticks = 0
         self._released = True
 
@@ -71,6 +76,8 @@ class OperatorInput:
         """What holds at this instant."""
         resets, self._resets = self._resets, self._control.resets
         reset = self._resets != resets
+        if reset:
+            self._granted = self._control.asked_press
         enable, stop, episode = False, False, None
         if self._pedals:
             enable, stop, episode = self._read_pedals(now)
@@ -81,7 +88,12 @@ class OperatorInput:
             self._ticks = 0 if state is State.HOMING else self._ticks + 1
             pressed = state in (State.MATCHING, State.ENGAGED) or self._ticks % 150 > 100
             enable = pressed and self._keyboard(now)
-        return Hands(enable, stop, self._control.estop, reset, episode)
+        again = reset and self._control.newest_press != self._granted
+        return Hands(enable, stop, self._control.estop, reset, again, episode)
+
+    def reset_granted(self) -> None:
+        """The state machine left ESTOP: clear the word, but for a press it has not seen."""
+        self._control.clear_estop(self._granted)
 
     def _held(self, now: int) -> bool:
         """Enable from the keyboard.  After a silence (the command line was suspended) it has to be seen released first."""
