@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -33,7 +34,7 @@ from telerig.teleop.operate import operate, running
 from telerig.teleop.rig import load_rig
 
 rig, folder, hand, how = sys.argv[1:]
-if how == "hung up":  # as with a window: the kernel tells every process of the terminal
+if how == "hung up":  # as with a window: the kernel tells this process, and a shell would tell all of its group
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 rig = load_rig(Path(rig), emulate=True)
 options = LiveOptions(extra=(hand_process(json.loads(hand)),), home=False)
@@ -57,6 +58,8 @@ def test_a_terminal_that_goes_away_ends_the_session_in_order(tmp_path: Path, how
             children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
             assert len(children) > 3
             terminal.close()
+            if how == "hung up":
+                os.killpg(parent.pid, signal.SIGHUP)
             assert parent.wait(20) == 0  # a traceback makes it 1, one that finds no terminal 120
         finally:
             parent.kill()
