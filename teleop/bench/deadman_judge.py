@@ -29,9 +29,11 @@ class Verdict:
         before that.
     :param damped_ms: until the robot was damped or off, for good; infinite if it was not.
     :param orphans: processes that were left 2 s after the command line was killed.
-    :param told_ms: until the operator was told that a device was unplugged; None where none was.
-    :param back_ms: from its being plugged in again to its being open; likewise.
-    :param resumed: the robot moved, or was about to, when the device came back, though nobody had pressed *enable* anew.
+    :param told_ms: until the operator's screen showed that the robot holds and, where a device was unplugged, which; None
+        where nobody looked.
+    :param back_ms: from the device's return to its being open; None where none was away.
+    :param resumed: the robot moved, or was about to, when something came back, though nobody had pressed *enable* anew.
+    :param went_on: of a device that nobody requires: whether the robot was still driven; None where it has to stop.
     """
 
     speed: float
@@ -41,13 +43,15 @@ class Verdict:
     told_ms: float | None = None
     back_ms: float | None = None
     resumed: bool = False
+    went_on: bool | None = None
 
     @property
     def failed(self) -> bool:
         """Whether a limit is exceeded."""
         slow = (self.told_ms or 0.0) > TOLD_LIMIT_MS or (self.back_ms or 0.0) > BACK_LIMIT_MS
         stopped = self.stopped_ms <= STOP_LIMIT_MS and self.damped_ms <= DAMP_LIMIT_MS
-        return not stopped or self.orphans > 0 or slow or self.resumed
+        right = stopped if self.went_on is None else self.went_on
+        return not right or self.orphans > 0 or slow or self.resumed
 
 
 def judge(log: NDArray[Any], at: int, watch_s: float = WATCH_S) -> Verdict:
@@ -73,19 +77,24 @@ def judge(log: NDArray[Any], at: int, watch_s: float = WATCH_S) -> Verdict:
     return Verdict(speed, stopped if stands else math.inf, damped)
 
 
-def summary(verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """``n``, the worst of each, ``failures``; None stands for "never"."""
-    worst = {
-        "stopped_ms": max(v.stopped_ms for v in verdicts),
-        "damped_ms": max(v.damped_ms for v in verdicts),
-    }
-    for key in ("told_ms", "back_ms"):
-        if known := [t for v in verdicts if (t := getattr(v, key)) is not None]:
+def summary(verdicts: Sequence[Verdict], spontaneous: Sequence[str] = ()) -> dict[str, Any]:
+    """``n``, the worst of each time, how often what happened; a time of None stands for "never".
+
+    :param spontaneous: why the robot had stopped by itself before anything was done to it, each time.
+    """
+    stops = all(v.went_on is None for v in verdicts)
+    worst: dict[str, float] = {}
+    for key in ("stopped_ms", "damped_ms", "told_ms", "back_ms"):
+        known = [t for v in verdicts if (t := getattr(v, key)) is not None]
+        if known and (stops or key not in ("stopped_ms", "damped_ms")):
             worst[key] = max(known)
     return {
         "n": len(verdicts),
         **{k: round(v, 1) if math.isfinite(v) else None for k, v in worst.items()},
+        **({} if stops else {"went_on": sum(bool(v.went_on) for v in verdicts)}),
         "orphans": sum(v.orphans for v in verdicts),
         "resumed": sum(v.resumed for v in verdicts),
+        "spontaneous": len(spontaneous),
+        **({"spontaneous_why": sorted(set(spontaneous))} if spontaneous else {}),
         "failures": sum(v.failed for v in verdicts),
     }

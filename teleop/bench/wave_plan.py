@@ -34,10 +34,8 @@ def plan_stream(n: int) -> StreamSpec:
 class PlanAgent:
     """Executes the newest plan by absolute time; silent once it is used up."""
 
-    requires: tuple[str, ...] = ()
-
-    def __init__(self, target: str) -> None:
-        self.drives = (target,)
+    def __init__(self, target: str, requires: Sequence[str] = ()) -> None:
+        self.drives, self.requires = (target,), tuple(requires)
         self._seq = 0
 
     def reset(self) -> None:
@@ -61,7 +59,7 @@ class PlanAgent:
 
 def build(rig: Rig, targets: tuple[TargetSpec, ...], told: Mapping[str, Any]) -> PlanAgent:
     """The loop's half."""
-    return PlanAgent(str(told["target"]))
+    return PlanAgent(str(told["target"]), told.get("requires", ()))
 
 
 def run(child: Child) -> None:

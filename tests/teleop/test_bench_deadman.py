@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import pytest
 from telerig.drivers.mujoco.motion_log import RECORD
 from telerig.hardware.errors import ConfigError
 from telerig.hardware.wire.simbus import RobotMode
-from telerig.teleop.bench import deadman
+from telerig.teleop.bench import deadman, deadman_moment
 from telerig.teleop.bench.deadman_judge import Verdict, judge, summary
+from telerig.teleop.bench.deadman_stand import Stand
+from telerig.teleop.bench.screen_log import event_shown, state_shown
 
 MS = 1_000_000
 HOLD, DAMP, POSITION = RobotMode.HOLD, RobotMode.DAMP, RobotMode.POSITION
@@ -93,8 +96,55 @@ def test_the_rows_are_what_is_asked_for() -> None:
 
 def test_the_worst_moment_counts() -> None:
     row = summary([Verdict(1.0, 100.0, 1000.0), Verdict(1.0, 260.0, 1000.0), Verdict(1.0, 90.0, 950.0, orphans=1)])
-    assert row == {"n": 3, "stopped_ms": 260.0, "damped_ms": 1000.0, "orphans": 1, "resumed": 0, "failures": 2}
+    assert row == {
+        "n": 3,
+        "stopped_ms": 260.0,
+        "damped_ms": 1000.0,
+        "orphans": 1,
+        "resumed": 0,
+        "spontaneous": 0,
+        "failures": 2,
+    }
     assert summary([Verdict(1.0, math.inf, math.inf)])["stopped_ms"] is None  # JSON knows no infinity
+
+
+def test_a_robot_that_need_not_stop_has_to_go_on() -> None:
+    good = Verdict(1.0, math.inf, math.inf, told_ms=90.0, back_ms=250.0, went_on=True)
+    assert not good.failed
+    bad = replace(good, went_on=False)
+    assert bad.failed
+    assert replace(good, told_ms=210.0).failed
+    row = summary([good, bad])
+    assert (row["went_on"], row["failures"], row["told_ms"]) == (1, 1, 90.0)
+    assert "stopped_ms" not in row
+
+
+def test_stops_that_nobody_asked_for_are_counted_and_named() -> None:
+    row = summary([Verdict(1.0, 100.0, 1000.0)], ["HOLD: exo_left", "HOLD: exo_left"])
+    assert (row["spontaneous"], row["spontaneous_why"], row["failures"]) == (2, ["HOLD: exo_left"], 0)
+
+
+def frame(state: str, *lines: str) -> bytes:
+    """One picture as rich draws it on a terminal, over the one before."""
+    over = "\r\x1b[2K\x1b[1A\x1b[2K"
+    rows = [f"{over}│  \x1b[37;42m {state} \x1b[0m  why: what to do   │", *(f"\x1b[1;31m{x}\x1b[0m  " for x in lines)]
+    return ("\r\n".join(rows) + "\r\n").encode()
+
+
+def test_the_operator_is_told_when_it_stands_on_the_screen() -> None:
+    old, new = "   12.0  exo: exo is gone", "   15.3  exo: exo is gone"
+    cut = len(frame("HOLD")) // 2
+    chunks = [
+        (100, frame("ENGAGED", old)),
+        (300, frame("ENGAGED", "   15.2  loop: HOLD exo", old)),  # the event of before, and another's
+        (400, frame("HOLD")[:cut]),
+        (500, frame("HOLD")[cut:]),  # complete only now
+        (600, frame("HOLD", old, new)),
+    ]
+    assert state_shown(chunks, 200) == 500
+    assert event_shown(chunks, 200, "exo", "exo is gone") == 600
+    assert event_shown(chunks, 200, "glove", "exo is gone") is None
+    assert state_shown(chunks[:2], 200) is None
 
 
 def test_what_nobody_can_stop_is_refused() -> None:
@@ -107,10 +157,13 @@ def test_what_nobody_can_stop_is_refused() -> None:
 @pytest.mark.timeout(240)
 def test_the_simulated_robot_stops_whatever_stops(tmp_path: Path) -> None:
     """Order and causes; times have their limits in the benchmark, on a machine that does nothing else."""
-    stand, rng = deadman.Stand(tmp_path), random.Random(0)
+    stand, rng = Stand(tmp_path), random.Random(0)
     try:
-        for target, name in (("recorder", "STOP"), ("loop", "STOP"), ("cli", "KILL")):
-            verdict = deadman.strike(stand, rng, target, name)
+        for target, name in (("", "exo_right"), ("recorder", "STOP"), ("loop", "STOP"), ("cli", "KILL")):
+            verdict = deadman_moment.strike(stand, rng, target, name).verdict
+            assert not verdict.resumed, target
+            if not target:
+                assert max(verdict.told_ms or math.inf, verdict.back_ms or math.inf) < math.inf
             assert verdict.speed > 0.05, target
             assert verdict.stopped_ms < verdict.damped_ms < math.inf, target
             assert verdict.orphans == 0, target
