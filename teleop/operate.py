@@ -91,12 +91,14 @@ def operate(
     screen = Screen(session, rig.name, keyboard_enable, recording)
     if not realtime.fifo_granted():
         session.say(Level.WARNING, "session.no_realtime", "real-time priorities are refused here: expect jitter")
-    with Keyboard() as keyboard, interruptible(stop):
+    with Keyboard() as keyboard, interruptible() as asked:
         keys = Keys(session, steward, stop)
         live = Live(console=console, auto_refresh=False, screen=False) if console.is_terminal else None
         drawn = 0
         with _while_there(keyboard), live or ExitStack():
-            while not (stop.is_set() or session.failed or screen.wrong or session.control.stopping or done()):
+            while not (asked.to_end or stop.is_set() or session.failed or screen.wrong or session.control.stopping):
+                if done():
+                    break
                 for key in keyboard.keys(LOOK_S):
                     keys.press(key)
                 if not keyboard.present:
@@ -106,7 +108,7 @@ def operate(
                 elif screen.changed() or session.clock.now() - drawn >= DRAW_S * 1e9:
                     drawn = session.clock.now()
                     _draw(live, screen, console)
-        if stop.is_set():
+        if asked.to_end or stop.is_set():
             session.control.ask_to_stop()  # a further hang-up finds a session that ends
     if session.failed:
         raise DeviceError(session.failed)

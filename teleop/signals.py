@@ -10,17 +10,25 @@ from contextlib import contextmanager
 from telerig.teleop.control import ControlBlock
 
 
+class Asked:
+    """Whether a signal asked to end.  Not a ``threading.Event``: a handler that comes while one is being set waits for ever."""
+
+    def __init__(self) -> None:
+        self.to_end = False
+
+
 @contextmanager
-def interruptible(stop: threading.Event) -> Iterator[None]:
-    """Ctrl-C, SIGTERM and a hang-up set ``stop``, so that a session ends in order; a second Ctrl-C is an impatient one."""
+def interruptible() -> Iterator[Asked]:
+    """Ctrl-C, SIGTERM and a hang-up ask, so that a session ends in order; a second Ctrl-C is an impatient one."""
+    asked = Asked()
 
     def ask(number: int, _: object) -> None:
-        if number == signal.SIGINT and stop.is_set():
+        if number == signal.SIGINT and asked.to_end:
             raise KeyboardInterrupt
-        stop.set()  # a closing terminal hangs up twice: its shell does, and the kernel
+        asked.to_end = True  # a closing terminal hangs up twice: its shell does, and the kernel
 
     with _handled(ask, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        yield
+        yield asked
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pty
 import signal
-import threading
 from collections.abc import Iterator
 
 import pytest
@@ -72,19 +71,19 @@ def test_writing_to_a_terminal_that_went_away_goes_nowhere() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
 def test_hang_ups_and_sigterm_ask_to_stop_however_often(number: signal.Signals) -> None:
-    stop, before = threading.Event(), signal.getsignal(number)
-    with interruptible(stop):
+    before = signal.getsignal(number)
+    with interruptible() as asked:
+        assert not asked.to_end
         for _ in range(3):
             signal.raise_signal(number)
-            assert stop.is_set()
+            assert asked.to_end
     assert signal.getsignal(number) is before
 
 
 def test_a_second_ctrl_c_is_an_impatient_one() -> None:
-    stop = threading.Event()
-    with interruptible(stop):
+    with interruptible() as asked:
         signal.raise_signal(signal.SIGINT)
-        assert stop.is_set()
+        assert asked.to_end
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
 
@@ -92,10 +91,9 @@ def test_a_second_ctrl_c_is_an_impatient_one() -> None:
 def test_who_said_nohup_is_believed() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        stop = threading.Event()
-        with ends_in_order(ControlBlock()), interruptible(stop):
+        with ends_in_order(ControlBlock()), interruptible() as asked:
             signal.raise_signal(signal.SIGHUP)
-        assert not stop.is_set()
+        assert not asked.to_end
     finally:
         signal.signal(signal.SIGHUP, before)
 
