@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import pty
 import signal
+import sys
 from collections.abc import Iterator
 
 import pytest
 
-from telerig.teleop import keyboard
 from telerig.teleop.control import ControlBlock
 from telerig.teleop.keyboard import Keyboard
 from telerig.teleop.signals import ends_in_order, interruptible
@@ -21,7 +21,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     master, slave = pty.openpty()
     open_ends = [master]
     with os.fdopen(slave) as stdin:
-        monkeypatch.setattr(keyboard.sys, "stdin", stdin)
+        monkeypatch.setattr(sys, "stdin", stdin)
         yield open_ends
     for fd in open_ends:
         os.close(fd)
@@ -48,7 +48,7 @@ def test_a_read_that_fails_is_q(terminal: list[int], monkeypatch: pytest.MonkeyP
         raise OSError(5, "Input/output error")
 
     with Keyboard() as keys:
-        monkeypatch.setattr(keyboard.os, "read", fails)
+        monkeypatch.setattr(os, "read", fails)
         os.write(terminal[0], b"n")
         assert keys.keys(5.0) == "q"
 
