@@ -31,7 +31,7 @@ UNPLUGGED = {
 }  # row → device
 SILENT = "glove_left"
 MOVING_RAD_S = 0.3  # measured, when a blow falls
-GONE_S = 2.0
+GONE_S = (2.0, 2.2)  # the 200 ms between two tries to open a device: which of them meets its return is chance
 ORPHANS_S = 2.0
 TRIES = 4
 
@@ -53,7 +53,8 @@ def strike(stand: Stand, rng: random.Random, target: str, name: str) -> Struck:
     for _ in range(TRIES):
         session = stand.ready("plan" if target == "agent" or name == "camera_required" else "cockpit")
         pids = session.pids()
-        blow = _cause(stand, session, name) if not target else _blow(pids[target], name)
+        gone = rng.uniform(*GONE_S)
+        blow = _cause(stand, session, name, gone) if not target else _blow(pids[target], name)
         if (why := _wait_for_motion(session, rng)) is not None:
             spontaneous.append(why)
             continue
@@ -62,7 +63,7 @@ def strike(stand: Stand, rng: random.Random, target: str, name: str) -> Struck:
         session.pass_time(WATCH_S + 0.1)  # the log reaches the disk every 50 ms
         verdict = judge(read_motion_log(stand.log), at)
         if not target:
-            return Struck(_told(session, name, at, verdict), spontaneous)
+            return Struck(_told(session, name, at, gone, verdict), spontaneous)
         if (target, name) == ("cli", "KILL"):
             session.clock.sleep_until(at + int(ORPHANS_S * 1e9))
             verdict = replace(verdict, orphans=sum(is_alive(p) for p in pids.values()))
@@ -102,21 +103,21 @@ def _blow(pid: int, name: str) -> Callable[[], None]:
     return blow
 
 
-def _cause(stand: Stand, session: TerminalSession, name: str) -> Callable[[], None]:
+def _cause(stand: Stand, session: TerminalSession, name: str, gone: float) -> Callable[[], None]:
     if name in ("estop", "released"):
         return lambda: session.press("x" if name == "estop" else " ")
     device, ports = UNPLUGGED.get(name, SILENT), session.run / "ports"
     folder, fault = stand.cables if device == CAMERA else ports, "silent" if name == "silent" else "unplug"
-    return lambda: send_fault(folder, device, fault, seconds=GONE_S)
+    return lambda: send_fault(folder, device, fault, seconds=gone)
 
 
-def _told(session: TerminalSession, name: str, at: int, verdict: Verdict) -> Verdict:
+def _told(session: TerminalSession, name: str, at: int, gone: float, verdict: Verdict) -> Verdict:
     """What the operator's screen said, and of a device that went away: when it was back, whether that moved the robot."""
     if name == "camera":
         verdict = replace(verdict, went_on=session.state() is State.ENGAGED)
     device = UNPLUGGED.get(name, SILENT if name == "silent" else None)
     if device is not None:
-        verdict = _came_back(session, device, at, verdict)
+        verdict = _came_back(session, device, at, gone, verdict)
     screen = session.screen()
     shown = [] if name == "camera" else [state_shown(screen, at)]
     if name in UNPLUGGED:
@@ -130,9 +131,9 @@ def _heard(session: TerminalSession, source: str, at: int) -> list[Event]:
     return [events.from_sample(s) for s in samples]
 
 
-def _came_back(session: TerminalSession, device: str, at: int, verdict: Verdict) -> Verdict:
-    """When a device that went away at ``at`` delivered again after its return, and whether the robot moved by itself."""
-    again = at + int(GONE_S * 1e9)
+def _came_back(session: TerminalSession, device: str, at: int, gone: float, verdict: Verdict) -> Verdict:
+    """When a device that went away at ``at``, for ``gone`` s, delivered again, and whether the robot moved by itself."""
+    again = at + int(gone * 1e9)
     until = again + int((BACK_LIMIT_MS / 1e3 + 0.5) * 1e9)
     names = [n for n in session.attached.readers if n.startswith(f"{device}/")]
     stream = session.attached.readers[next(n for n in names if not n.endswith(("/events", "/controls")))]
@@ -146,5 +147,5 @@ def _came_back(session: TerminalSession, device: str, at: int, verdict: Verdict)
         resumed = resumed or (verdict.went_on is None and is_moving(session))
         return session.clock.now() >= until
 
-    session.holds(over, GONE_S + BACK_LIMIT_MS / 1e3 + 1.0)
+    session.holds(over, gone + BACK_LIMIT_MS / 1e3 + 1.0)
     return replace(verdict, back_ms=back, resumed=resumed)
