@@ -16,6 +16,7 @@ from telerig.policies.evaluate import Report, evaluate
 from telerig.policies.rollout import Outcome, rollout_spec
 from telerig.policies.statistics import wilson
 from telerig.teleop.bench.machine import machine
+from telerig.teleop.bench.origin import origin
 from telerig.teleop.bench.report import progress
 from telerig.teleop.rig import Rig, load_rig
 from telerig.teleop.teleoperate import TeleopRequest, teleoperate
@@ -72,7 +73,7 @@ def demo(request: DemoRequest) -> dict[str, Any]:
         raise ConfigError(f"{request.out}: already holds something; give a new folder with --out")
     rig = load_rig(request.rig)
     paths = {k: request.out / k for k in ("session", "run", "dataset", "checkpoint")}
-    watch = Stopwatch()
+    watch, measured = Stopwatch(), origin()
     operator = _record(request, paths["session"], paths["run"])
     watch.lap("record")
     figures = _read_back(rig, paths["session"], paths["run"])
@@ -95,6 +96,7 @@ def demo(request: DemoRequest) -> dict[str, Any]:
         "dataset": dataset,
         "training": training,
         "paths": {k: str(v) for k, v in paths.items()},
+        **measured,
         "machine": machine(),
     }
     if (picture := _picture(request, rig, paths["checkpoint"], report)) is not None:
