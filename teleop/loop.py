@@ -116,6 +116,7 @@ class LoopCore:
                 homed=self.shaper.homed,
                 reset=switches.reset,
                 again=switches.again,
+                unheard=switches.unheard,
             ),
         )
         if status.changed and status.previous is State.ESTOP:

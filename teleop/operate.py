@@ -17,7 +17,7 @@ from telerig.hardware.errors import DeviceError, DeviceIdentityError
 from telerig.hardware.events import Level
 from telerig.teleop import realtime
 from telerig.teleop.episodes import EpisodeCommand
-from telerig.teleop.keyboard import Keyboard
+from telerig.teleop.keyboard import Keyboard, to_nowhere
 from telerig.teleop.live import LiveOptions, Steward, build, wait_until_running
 from telerig.teleop.rig import Rig
 from telerig.teleop.screen import Screen
@@ -44,8 +44,7 @@ def running(rig: Rig, options: LiveOptions, folder: Path | None = None) -> Itera
         session = build(rig, folder, options)
         stack.enter_context(ends_in_order(session.control))
         stack.enter_context(session)
-        steward = Steward(session)
-        steward.enable = options.unattended
+        steward = Steward(session, options.unattended)
         steward.start()
         stack.callback(steward.end)
         stack.callback(session.control.ask_to_stop)
@@ -62,10 +61,13 @@ class Keys:
     def __init__(self, session: Session, steward: Steward, stop: threading.Event) -> None:
         self._session, self._steward, self._stop = session, steward, stop
 
-    def press(self, key: str) -> None:
-        """Act on one key; unknown keys release enable, because in a fright people hit anything."""
+    def press(self, key: str, blind: bool = False) -> None:
+        """Act on one key; unknown keys release enable, because in a fright people hit anything.
+
+        :param blind: it was typed at a screen that stood still: it may release enable, not press it.
+        """
         if key == " ":
-            self._steward.enable = not self._steward.enable
+            self._steward.enable = not self._steward.enable and not blind
             return
         self._steward.enable = self._steward.enable and key in EPISODE_KEYS
         if key in EPISODE_KEYS:
@@ -73,7 +75,7 @@ class Keys:
         elif key in "x\x1b":
             self._session.control.press_estop()
         elif key == "r":
-            self._session.control.reset_estop()
+            self._steward.reset()
         elif key == "q":
             self._stop.set()
 
@@ -91,16 +93,15 @@ def operate(
     screen = Screen(session, rig.name, keyboard_enable, recording)
     if not realtime.fifo_granted():
         session.say(Level.WARNING, "session.no_realtime", "real-time priorities are refused here: expect jitter")
-    with Keyboard() as keyboard, interruptible() as asked:
+    with interruptible(session.control) as asked, Keyboard() as keyboard:
         keys = Keys(session, steward, stop)
         live = Live(console=console, auto_refresh=False, screen=False) if console.is_terminal else None
         drawn = 0
-        with _while_there(keyboard), live or ExitStack():
+        with _while_there(keyboard), live or ExitStack(), _ending(session):
             while not (asked.to_end or stop.is_set() or session.failed or screen.wrong or session.control.stopping):
                 if done():
                     break
-                for key in keyboard.keys(LOOK_S):
-                    keys.press(key)
+                _obey(keyboard, keys, steward)
                 if not keyboard.present:
                     stop.wait(LOOK_S)
                 if live is None:
@@ -108,33 +109,68 @@ def operate(
                 elif screen.changed() or session.clock.now() - drawn >= DRAW_S * 1e9:
                     drawn = session.clock.now()
                     _draw(live, screen, console)
-        if asked.to_end or stop.is_set():
-            session.control.ask_to_stop()  # a further hang-up finds a session that ends
     if session.failed:
         raise DeviceError(session.failed)
     if screen.wrong:
         raise DeviceIdentityError(screen.wrong)
 
 
+def _obey(keyboard: Keyboard, keys: Keys, steward: Steward) -> None:
+    typed = keyboard.keys(LOOK_S)
+    blind = steward.look()
+    if blind:
+        keyboard.resume()
+    for key in typed:
+        keys.press(key, blind)
+
+
+class _ScreenGoneError(Exception):
+    """What is shown reaches nobody any more."""
+
+
 @contextmanager
-def _while_there(keyboard: Keyboard) -> Iterator[None]:
-    """A screen that went away ends the session as ``q`` does."""
+def _ending(session: Session) -> Iterator[None]:
+    """Ask the session to end, before anything more is written: a terminal may block, and a further hang-up may come."""
     try:
         yield
+    finally:
+        session.control.ask_to_stop()
+
+
+@contextmanager
+def _while_there(keyboard: Keyboard) -> Iterator[None]:
+    """A screen that went away ends the session as ``q`` does; what else cannot be read or written is an error."""
+    try:
+        yield
+    except _ScreenGoneError:
+        to_nowhere(2)
     except OSError as error:
-        if error.errno not in (errno.EIO, errno.EPIPE):
+        if error.errno != errno.EIO or not keyboard.forget_lost_terminals():
             raise
     finally:
         keyboard.forget_lost_terminals()
 
 
+@contextmanager
+def _showing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EIO, errno.EPIPE):
+            raise
+        raise _ScreenGoneError from error
+
+
 def _print(screen: Screen) -> None:
     """Where there is no terminal: the events, a line each."""
     for event in screen.collect():
-        print(f"{event.level.value:7} {event.source}: {event.text}", file=sys.stderr, flush=True)
+        with _showing():
+            print(f"{event.level.value:7} {event.source}: {event.text}", file=sys.stderr, flush=True)
 
 
 def _draw(live: Live, screen: Screen, console: Console) -> None:
-    live.update(screen.render(), refresh=True)
-    if screen.bell():
-        console.bell()
+    picture = screen.render()
+    with _showing():
+        live.update(picture, refresh=True)
+        if screen.bell():
+            console.bell()

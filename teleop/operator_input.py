@@ -38,7 +38,8 @@ def operator_sample(enable: bool, resets: int, now: int) -> Sample:
 class Hands:
     """One tick's switches.
 
-    ``reset``: it was asked for since the last tick;  ``again``: but the e-stop was pressed after that.
+    ``reset``: it was asked for since the last tick;  ``again``: but the e-stop was pressed after that;  ``unheard``: the
+    pedal box is silent, so nobody knows whether *stop* is closed.
     """
 
     enable: bool
@@ -46,6 +47,7 @@ class Hands:
     estop: bool
     reset: bool
     again: bool
+    unheard: bool
     episode: EpisodeCommand | None
 
 
@@ -83,13 +85,15 @@ class OperatorInput:
             enable, stop, episode = self._read_pedals(now)
         else:
             enable = self._held(now)
-        if self._unattended:
+        if self._unattended and state is State.ESTOP:
+            self._ticks, enable = 0, enable and bool(self._pedals)  # a foot refuses the reset, nobody's press does not
+        elif self._unattended:
             # the state machine wants to see a press: released for half a second outside of motion, then held
             self._ticks = 0 if state is State.HOMING else self._ticks + 1
             pressed = state in (State.MATCHING, State.ENGAGED) or self._ticks % 150 > 100
             enable = pressed and self._keyboard(now)
         again = reset and self._control.newest_press != self._granted
-        return Hands(enable, stop, self._control.estop, reset, again, episode)
+        return Hands(enable, stop, self._control.estop, reset, again, self._unheard(now), episode)
 
     def reset_granted(self) -> None:
         """The state machine left ESTOP: clear the word, but for a press it has not seen."""
@@ -110,13 +114,17 @@ class OperatorInput:
         keys = self._readers[OPERATOR.name].latest()
         return keys is not None and now - keys.t_arrival < FRESH_NS and bool(keys.array("enable"))
 
+    def _unheard(self, now: int) -> bool:
+        sample = self._readers[self._pedals].latest() if self._pedals else None
+        return bool(self._pedals) and (sample is None or now - sample.t_arrival > PEDALS_FRESH_NS)
+
     def _read_pedals(self, now: int) -> tuple[bool, bool, EpisodeCommand | None]:
         sample = self._readers[self._pedals].latest()
         if sample is None:
             return False, False, None  # never seen: nothing can be enabled, but nothing ran that could be stopped
         if now - sample.t_arrival > PEDALS_FRESH_NS:
             self._switches.forget()  # whatever held the robot, a foot that stayed on the pedal is no new press
-            return False, now - sample.t_arrival > PEDALS_GONE_NS, None
+            return False, self._switches.stop or now - sample.t_arrival > PEDALS_GONE_NS, None
         if sample.seq != self._seen:
             self._seen = sample.seq
             press = self._switches.update(sample.t_sample, sample.array("switches"))

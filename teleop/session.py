@@ -131,11 +131,15 @@ class Session:
     def __enter__(self) -> Session:
         from telerig.teleop.attach import StreamServer
 
-        self.folder.mkdir(parents=True, exist_ok=True)
-        told = {"offset_ns": self.clock.offset_ns, "facts": self.facts}
-        self._socket = StreamServer(self.folder / "session.sock", self.memories, self.control, told)
-        for running in self._running:
-            self._start(running)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            told = {"offset_ns": self.clock.offset_ns, "facts": self.facts}
+            self._socket = StreamServer(self.folder / "session.sock", self.memories, self.control, told)
+            for running in self._running:
+                self._start(running)
+        except BaseException:  # interrupted too: nobody leaves what was never entered
+            self.close()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

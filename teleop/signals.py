@@ -1,13 +1,19 @@
-"""What Ctrl-C, SIGTERM and a hang-up do to a command that moves a robot: it ends in order."""
+"""What Ctrl-C, SIGTERM and a hang-up do to a command that moves a robot: it ends in order.
+
+Ctrl-\\ is left alone, as the way out that always works: the command line is gone at once, and everybody else does what
+follows from that.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from telerig.teleop.control import ControlBlock
+from telerig.teleop.keyboard import forget_stuck_outputs
 
 
 class Asked:
@@ -18,16 +24,21 @@ class Asked:
 
 
 @contextmanager
-def interruptible() -> Iterator[Asked]:
-    """Ctrl-C, SIGTERM and a hang-up ask, so that a session ends in order; a second Ctrl-C is an impatient one."""
+def interruptible(control: ControlBlock) -> Iterator[Asked]:
+    """Ctrl-C, SIGTERM and a hang-up end the session in order, whatever the main thread is stuck in.
+
+    A second Ctrl-C is an impatient one.
+    """
     asked = Asked()
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def ask(number: int, _: object) -> None:
         if number == signal.SIGINT and asked.to_end:
             raise KeyboardInterrupt
         asked.to_end = True  # a closing terminal hangs up twice: its shell does, and the kernel
+        forget_stuck_outputs()
 
-    with _handled(ask, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    with _at_once(control.ask_to_stop, numbers), _handled(ask, *numbers):
         yield asked
 
 
@@ -42,6 +53,35 @@ def ends_in_order(control: ControlBlock) -> Iterator[None]:
 
     with _handled(ask, signal.SIGTERM, signal.SIGHUP):
         yield
+
+
+@contextmanager
+def _at_once(act: Callable[[], None], numbers: tuple[signal.Signals, ...]) -> Iterator[None]:
+    """Act as soon as one of these handled signals arrives, in a thread of its own.
+
+    Python calls a handler when the main thread is between two of its instructions: never, while it waits for a disk.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    out, into = os.pipe2(os.O_CLOEXEC)
+    os.set_blocking(into, False)
+
+    def listen() -> None:
+        while arrived := os.read(out, 64):
+            if any(number in arrived for number in numbers):
+                act()
+
+    listener = threading.Thread(target=listen, name="signals", daemon=True)
+    listener.start()
+    before = signal.set_wakeup_fd(into, warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(into)  # which ends the listener, after what had arrived
+        listener.join()
+        os.close(out)
 
 
 @contextmanager

@@ -102,6 +102,7 @@ class Inputs:
     :param reset: an explicit reset of the e-stop is asked for.  Whoever calls clears the e-stop word when that has left
         ESTOP, and not before.
     :param again: the e-stop was pressed again after the reset was asked for.
+    :param unheard: the pedal box is silent, so nobody knows whether the stop switch is closed.
     """
 
     enable: bool = False
@@ -116,6 +117,7 @@ class Inputs:
     homed: bool = False
     reset: bool = False
     again: bool = False
+    unheard: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,8 @@ def _unsafe(i: Inputs) -> str:
     """Why an e-stop may not be reset now, or ""."""
     if i.stop:
         return "the stop switch is open"
+    if i.unheard:
+        return "the pedal box is silent, so the stop switch may be open"
     if i.enable:
         return "enable is held"
     return "the e-stop was pressed again" if i.again else ""

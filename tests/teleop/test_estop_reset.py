@@ -58,7 +58,7 @@ class Rig:
             LoopOptions(home=False),
         )  # fmt: skip
         self.watchdog = Watchdog((ARM,))
-        self.status = self.core.status
+        self.status, self.heard = self.core.status, True
 
     def write(self, sample: Sample) -> None:
         if sample.stream in self.streams:
@@ -68,7 +68,8 @@ class Rig:
         """So many periods, of the loop and of the robot's worker."""
         for _ in range(ticks):
             now = self.clock.advance(TICK)
-            self.write(Sample(PEDALS.name, now, now, {"switches": np.array(self.switches, np.uint8)}))
+            if self.heard:
+                self.write(Sample(PEDALS.name, now, now, {"switches": np.array(self.switches, np.uint8)}))
             self.status = self.core.tick(now)
             newest = self.sent.latest()
             assert newest is not None
@@ -112,6 +113,20 @@ def test_a_refused_reset_leaves_the_word_set_and_the_robot_stopped(rig: Rig, swi
     assert not rig.elsewhere.estop
     assert rig.run(10) is State.IDLE
     assert rig.told() == ["guard.rearmed"]
+
+
+@pytest.mark.parametrize("ticks", [25, 60, 100])
+@pytest.mark.parametrize("switches", [RELEASED, OPEN])
+def test_a_reset_while_the_pedal_box_is_silent_is_refused(rig: Rig, switches: tuple[int, int, int], ticks: int) -> None:
+    rig.switches = switches
+    rig.run(10)
+    rig.heard = False
+    assert rig.run(ticks) is State.ESTOP
+    rig.control.reset_estop()
+    assert rig.run() is State.ESTOP
+    assert "reset is ignored" in rig.status.ignored
+    assert rig.run(100) is State.ESTOP
+    assert rig.elsewhere.estop
 
 
 def test_a_press_after_the_request_is_never_wiped(rig: Rig) -> None:

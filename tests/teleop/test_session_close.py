@@ -135,6 +135,28 @@ def test_two_threads_on_real_processes(session: Session, monkeypatch: pytest.Mon
     assert all(p.returncode == 0 for p in made)
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_a_start_that_is_interrupted_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    session = Session(tmp_path, [], [ProcessSpec("x", "m:f"), ProcessSpec("y", "m:f", order=6)])
+    process = FakeProcess()
+
+    def start(running: _Running) -> None:
+        if running.spec.name == "y":
+            raise error
+        running.popen = process  # type: ignore[assignment]
+        running.watch(process.pid)
+
+    monkeypatch.setattr(session, "_start", start)
+    with pytest.raises(error), session:
+        pass
+    assert process.waited == 1
+    assert session.control.stopping
+    assert session.pids() == {}
+    assert not (tmp_path / "session.sock").exists()
+
+
 def test_last_words_are_the_end_of_the_log(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     log = session.folder / "x.log"
     assert session.last_words("x") == f"it said nothing (see {log})"
