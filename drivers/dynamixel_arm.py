@@ -37,6 +37,7 @@ from telerig.hardware.wire import dynamixel_table as table
 
 BLOCK = Block(table.PRESENT_CURRENT, table.PRESENT_VELOCITY, table.PRESENT_POSITION)
 REST = 0.05  # rad/s: at rest
+LONGEST_SETTLE_S = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class DynamixelArmConfig:
     :param bus_watchdog_ms: firmware watchdog, 20…2540 ms in steps of 20; 0 switches it off.
     :param damping_gain: Position D Gain while damped.
     :param position_gains: Position P, I, D Gain while holding and moving; empty: the firmware's defaults (800, 0, 0).
-    :param settle_s: longest wait for the arm to rest when closing.
+    :param settle_s: longest wait for the arm to rest when closing, at most 1.5 s: the session ends its processes after 3 s.
     :param model, min_firmware, baud, reply_timeout_ms, return_delay_us, wire_time: as for ``exo_arm``.
     """
 
@@ -82,6 +83,8 @@ class DynamixelArmConfig:
             raise ConfigError(f"bus_watchdog_ms: {self.bus_watchdog_ms} is not a multiple of 20 from 0 to 2540")
         if not 0 <= self.damping_gain <= 16383:
             raise ConfigError(f"damping_gain: {self.damping_gain} is not from 0 to 16383")
+        if not 0 <= self.settle_s <= LONGEST_SETTLE_S:
+            raise ConfigError(f"settle_s: {self.settle_s} is not from 0 to {LONGEST_SETTLE_S}")
         if len(self.position_gains) not in (0, 3):
             raise ConfigError("position_gains: three values (P, I, D) or none")
 
@@ -239,9 +242,9 @@ class DynamixelArm:
         torque.damp()
 
     def close(self) -> None:
-        """Damp, let the arm come to rest, torque off, close the port.  Never raises for a port that is gone.
+        """Damp, let the arm come to rest (``settle_s`` at most), torque off, close the port.
 
-        An arm that was told nothing is left as it was found.
+        Never raises for a port that is gone.  An arm that was told nothing is left as it was found.
         """
         torque, self._torque = self._torque, None
         if torque is None:

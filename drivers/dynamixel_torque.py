@@ -40,6 +40,7 @@ class Torque:
         self._state = "found"  # as it was opened, then: moving, holding, damped, off
         self._stiff: set[int] = set()  # while damped: those that have not confirmed it
         self._gains = _gains(*(config.position_gains or FIRMWARE_GAINS))
+        self._soft = _gains(0, 0, config.damping_gain)
         self._units = config.bus_watchdog_ms // 20
         self._cycles = 0
 
@@ -192,26 +193,31 @@ class Torque:
     def damp(self) -> None:
         """Torque only against velocity; servos that are limp stay limp.
 
-        One that does not answer now is damped when it does.
+        One that does not answer now is told too, and damped again when it answers.
         """
         if self._state == "damped" or (self._state in ("found", "off") and not self.torqued):
             return
+        # One that hears would otherwise stay stiff, and be dropped from there when torque goes off.
+        self._bus.sync_write(table.POSITION_D_GAIN.address, dict.fromkeys(self._deaf(), self._soft))
         self._report(self._soften([i for i in self.chain.active if i in self.torqued]), "damp")
         self._state = "damped"
 
     def _soften(self, ids: Sequence[int], tries: int = 3) -> set[int]:
         """The gains of damping; ids that did not confirm them."""
-        soft = dict.fromkeys(ids, _gains(0, 0, self._config.damping_gain))
-        failed = self._bus.sync_write_checked(table.POSITION_D_GAIN.address, soft, tries)
+        failed = self._bus.sync_write_checked(table.POSITION_D_GAIN.address, dict.fromkeys(ids, self._soft), tries)
         self._stiff = (self._stiff - set(ids)) | failed
         return failed
+
+    def _deaf(self) -> list[int]:
+        """Servos with torque that do not answer: perhaps they hear."""
+        return [i for i in self.chain.missing if i in self.torqued]
 
     def off(self) -> None:
         """Torque and watchdog off.  :raises ServoError: a servo did not confirm, or does not answer."""
         active = self.chain.active
         self._bus.set_all(table.BUS_WATCHDOG, dict.fromkeys(active, 0))
         failed = self._bus.set_all(table.TORQUE_ENABLE, dict.fromkeys(active, 0))
-        deaf = [i for i in self.chain.missing if i in self.torqued]  # perhaps they hear, though they do not answer
+        deaf = self._deaf()
         self._bus.sync_write(table.TORQUE_ENABLE.address, dict.fromkeys(deaf, table.TORQUE_ENABLE.encode(0)))
         failed |= set(deaf)
         self.torqued.clear()

@@ -117,12 +117,14 @@ def shown(values: Calibration) -> str:
 def calibrate(path: Path, name: str, signs: bool, emulate: bool = False) -> None:
     """What ``telerig calibrate`` does.  An emulated device is rehearsed with, and nothing is saved.
 
-    :raises ConfigError: see :func:`find`; there is no terminal; it was given up.
+    :raises ConfigError: see :func:`find`; there is no emulator to rehearse with, no terminal; it was given up.
     """
     from telerig.teleop.keyboard import Keyboard
 
     loaded = rig.load_rig(path, emulate)
     device, kind, spec = find(loaded, name)
+    if emulate and not device.rig.emulate:  # else it would be the real one, and its values saved
+        raise ConfigError(f"{path}: device '{name}': driver {device.rig.driver} has no emulator to rehearse with")
     field = cockpit_build.FIELD[kind]
     wizard = Wizard(kind, spec.array(field).axes, signs=signs)
     calibration.load(loaded.calibration_path)  # a broken file is said before the wearer has done the work

@@ -138,8 +138,9 @@ def device_process(rig: Rig, plan: DevicePlan, folder: Path) -> ProcessSpec:
     config = device.config_values
     settings: dict[str, Any] = {"driver": device.rig.driver, "config": config, "baud": device.baud}
     settings["rate_hz"] = rig.file.session.rate_hz
-    alike = [name for name, other in rig.devices.items() if other.driver is device.driver]
-    settings["phase"] = alike.index(plan.name) / len(alike)
+    if not plan.moves:  # an actuator is read when its command has come, whatever the grid
+        alike = [name for name, other in rig.devices.items() if other.driver is device.driver]
+        settings["phase"] = alike.index(plan.name) / len(alike)
     if plan.serves:
         config["socket"] = str(folder / f"{plan.name}.sock")
         settings["linger_s"] = WORLD_LINGER_S

@@ -18,6 +18,7 @@ from telerig.teleop.open_port import port_opener
 RETRY_NS = 200_000_000
 SETTLE_NS = 3_000_000_000  # emulators start beside their drivers: what is not there yet is not missing yet
 OPEN_LIMIT_S = 15.0  # an off-screen GL context on a busy machine, a USB camera that has to boot
+CLOSE_LIMIT_S = 3.0  # an arm of bare servos comes to rest before its torque goes off
 READ_TIMEOUT_S = 0.05
 
 
@@ -86,6 +87,12 @@ class Keeper:
         self._wrong(error)
         self._close()
 
+    def close(self) -> None:
+        """Close the device if it is open, for the last time; what goes wrong is told."""
+        if self.is_open:
+            self.is_open = False
+            self._close()
+
     def _wrong(self, error: DeviceIdentityError) -> None:
         """A rig that is wrong from the start ends the command; what somebody plugs in later does not.
 
@@ -98,6 +105,7 @@ class Keeper:
         self._child.say(Level.ERROR, "device.wrong", text, at_start=at_start)
 
     def _close(self) -> None:
+        self._child.beat(CLOSE_LIMIT_S)  # who is killed while an arm comes to rest leaves it with its torque on
         try:
             self._device.close()
         except TelerigError as problem:
@@ -127,5 +135,4 @@ def run(child: Child) -> None:
             keeper.lost(error)
         except DeviceIdentityError as error:
             keeper.refused(error)
-    if keeper.is_open:
-        device.close()
+    keeper.close()

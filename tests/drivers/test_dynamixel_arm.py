@@ -339,6 +339,19 @@ def test_a_servo_that_was_away_when_the_arm_was_damped_is_damped_when_it_is_back
     np.testing.assert_allclose(sample.array("position"), HOME, atol=3e-3)
 
 
+def test_a_servo_that_hears_but_does_not_answer_is_damped_like_the_others(rig: Rig) -> None:
+    """Else it would stay stiff, and be dropped from there when torque goes off."""
+    rig.drive(HOME, 300)
+    rig.emulator.fault("mute", servo=5)
+    rig.idle(10)
+    assert rig.codes() == ["device.servo_missing"]
+    rig.driver.damp()
+    assert rig.registers(table.POSITION_P_GAIN) == [0] * 7
+    assert rig.registers(table.POSITION_D_GAIN) == [4000] * 7
+    assert rig.registers(table.TORQUE_ENABLE) == [1] * 7
+    assert rig.codes() == ["device.servo_missing"]  # nobody waits for its answer
+
+
 def test_a_servo_that_did_not_hear_damp_is_told_again(rig: Rig) -> None:
     """Away for too short a time to be left out."""
     rig.drive(HOME, 300)
@@ -539,6 +552,7 @@ def test_every_servo_must_be_there_to_open() -> None:
         ({"bus_watchdog_ms": 50}, "multiple of 20"),
         ({"damping_gain": 20000}, "0 to 16383"),
         ({"position_gains": (800,)}, "three values"),
+        ({"settle_s": 2.0}, "settle_s: 2.0 is not from 0 to 1.5"),
         ({"embodiment": "nobody"}, "'nobody' is unknown"),
     ],
 )

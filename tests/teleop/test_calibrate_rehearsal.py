@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,39 @@ def test_an_emulator_that_cannot_be_worn_is_said() -> None:
     controls = StreamSpec("controls", (ArraySpec("weather", (1,), "<f8"),), 1.0)
     with pytest.raises(ConfigError, match=r"'exo_left': driver exo_arm's emulator cannot be worn"):
         Wearer(device, controls, wizard, VirtualClock())
+
+
+@pytest.mark.parametrize("emulated", [True, False])
+def test_another_packages_device_is_rehearsed_with_its_emulator_or_not_at_all(
+    emulated: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without one, ``--emulate`` must not open the real device and save what it measured."""
+    path = tmp_path / "rig.toml"
+    path.write_text('name = "test"\n[devices.hand]\ndriver = "their_glove"\nside = "left"\nport = "/dev/null"\n')
+    found = {"telerig.drivers": "telerig.drivers.hall_glove:HallGlove"}
+    if emulated:
+        found["telerig.emulators"] = "telerig.drivers.hall_glove_emulator:HallGloveEmulator"
+
+    def entry_points(group: str) -> list[EntryPoint]:
+        return [EntryPoint("their_glove", found[group], group)] if group in found else []
+
+    monkeypatch.setattr(table, "entry_points", entry_points)
+    assert load_rig(path, emulate=True).devices["hand"].rig.emulate is emulated
+    expected = "needs a terminal" if emulated else "'hand': driver their_glove has no emulator to rehearse with"
+    monkeypatch.setattr("telerig.teleop.keyboard.Keyboard", NoTerminal)
+    with pytest.raises(ConfigError, match=expected):
+        calibrate_device.calibrate(path, "hand", signs=False, emulate=True)
+
+
+class NoTerminal:
+    """A keyboard where there is none."""
+
+    present = False
+
+    def __enter__(self) -> NoTerminal:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
 
 
 @pytest.mark.realtime
