@@ -76,7 +76,7 @@ def measure(bench: DeadmanBench, progress: Callable[[float], None] = lambda frac
             for i, (target, name) in enumerate(plan):
                 struck = []
                 for k in range(bench.moments):
-                    struck.append(strike(stand, rng, target, name))
+                    struck.append(strike(stand, rng, target, name, early=k % 2 == 0))
                     progress((i + (k + 1) / bench.moments) / len(plan))
                 rows[row(target, name)] = summary(
                     [s.verdict for s in struck], [why for s in struck for why in s.spontaneous]

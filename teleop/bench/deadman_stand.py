@@ -16,11 +16,14 @@ TELERIG = ("-c", "from telerig.teleop.cli.main import main; main()")  # what the
 PLANNER = ("-m", "telerig.teleop.bench.plan_session")
 CAMERA = "camera_1"
 FRESH_NS = 1_000_000_000  # a recorder that gives way to everything may be slow; one that is dead has been so for longer
-MOVING = (State.MATCHING, State.ENGAGED)
+MOVING = (State.HOMING, State.MATCHING, State.ENGAGED)
 
 
 class Stand:
-    """One session at a time, engaged, waving and recording whenever :meth:`ready` returns it."""
+    """One session at a time, engaged, waving and recording whenever :meth:`ready` returns it.
+
+    :ivar hand: wears the cockpit.  :ivar log: the simulator's own.  :ivar cables: where the camera's can be pulled.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._sessions = folder, 0
@@ -37,7 +40,7 @@ class Stand:
         if self._session is not None and (self._kind != kind or not self._session.usable):
             self.close()
         session = self._session = self._session or self._start(kind)
-        self._kind = kind
+        self._kind, self.hand.foot_stays = kind, False
         for stream in ("robot/state", f"{CAMERA}/color"):  # a worker may have been killed, and be on its way back
             session.wait(lambda s=stream: is_fresh(session, s), 20.0, stream)  # type: ignore[misc]
         session.engage()
@@ -55,7 +58,8 @@ class Stand:
         teleop = (*TELERIG, "teleop", str(file), "--record", session, "--task", "bench", "--no-home")
         planner = (*PLANNER, str(file), session, f"{CAMERA}/color")
         command = [sys.executable, *(teleop if kind == "cockpit" else planner)]
-        return TerminalSession(command, folder, HeldHand(**{**hand["config"], **WAVE}))
+        self.hand = HeldHand(**{**hand["config"], **WAVE})
+        return TerminalSession(command, folder, self.hand)
 
     def close(self) -> None:
         """End the session."""

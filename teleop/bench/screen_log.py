@@ -22,10 +22,11 @@ def _lines(chunks: Sequence[Chunk]) -> Iterator[tuple[int, str]]:
             yield t, _CONTROL.sub("", line)
 
 
-def state_shown(chunks: Sequence[Chunk], at: int, after: str = "ENGAGED") -> int | None:
-    """When the screen first showed another state than ``after``; None: it did not after the instant ``at``."""
+def state_shown(chunks: Sequence[Chunk], at: int, wanted: str = "") -> int | None:
+    """When the screen first showed a state: ``wanted``, or any but ENGAGED; None: it did not after the instant ``at``."""
     for t, line in _lines([c for c in chunks if c[0] > at]):
-        if (found := _STATE.search(line)) is not None and found[1] != after:
+        found = _STATE.search(line)
+        if found is not None and (found[1] == wanted if wanted else found[1] != "ENGAGED"):
             return t
     return None
 

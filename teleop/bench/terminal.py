@@ -28,6 +28,7 @@ from telerig.teleop.hand_process import RATE_HZ, Hand, controls_sample
 ROWS, COLUMNS = 60, 200
 START_LIMIT_S = 60.0
 END_LIMIT_S = 8.0
+PRESSES = 3
 KEPT = 4000  # chunks of the screen: far more than the judge looks back
 
 
@@ -122,10 +123,16 @@ class TerminalSession(WatchedSession):
         return newest is not None and bool(newest.array("enable"))
 
     def enable(self, on: bool) -> None:
-        """Hold or release enable: the space bar changes it."""
-        if self._enabled() is not on:
+        """Hold or release enable: the space bar changes it; enable that has lapsed has to be released first.
+
+        :raises DeviceError: it does not change.
+        """
+        for _ in range(PRESSES):
+            if self._enabled() is on:
+                return
             self.press(" ")
-            self.wait(lambda: self._enabled() is on, 5.0, "the space bar")
+            self.holds(lambda: self._enabled() is on, 1.0)
+        self.wait(lambda: self._enabled() is on, 2.0, "the space bar")
 
     def reset(self) -> None:
         """Reset the e-stop."""

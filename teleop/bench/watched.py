@@ -46,12 +46,12 @@ class WatchedSession(ABC):
                 return
             self.enable(False)
             self.wait(lambda: self.state() not in moving, 10.0, "letting go")
-            self.pass_time(0.3)
+            self.holds(lambda: not self._loop_sees_enable(), 0.3)  # else the next press is none
             for _ in range(20):
                 if self.state() is not State.ESTOP:
                     break
                 self.reset()
-                self.pass_time(0.3)
+                self.holds(lambda: self.state() is not State.ESTOP, 0.3)
             self.enable(True)
             if self.holds(lambda: self.state() in moving, 1.5):
                 self.holds(lambda: self.state() is not State.MATCHING, 30.0)
@@ -64,6 +64,10 @@ class WatchedSession(ABC):
         """The loop's newest state."""
         sample = self.attached.readers["session/state"].latest()
         return State.IDLE if sample is None else State(int(sample.array("state")))
+
+    def _loop_sees_enable(self) -> bool:
+        sample = self.attached.readers["session/state"].latest()
+        return sample is not None and bool(sample.array("enable"))
 
     def reason(self) -> str:
         """The loop's newest event, for error messages."""
