@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from telerig.hardware.commands import Mode
 from telerig.hardware.errors import ConfigError, DeviceError
 from telerig.teleop import realtime
+from telerig.teleop.body_build import load_drive
+from telerig.teleop.body_rig import body_settings
 from telerig.teleop.episodes import EpisodeCommand, episode_sample
 from telerig.teleop.loop_process import load_factory
 from telerig.teleop.operator_input import operator_sample
@@ -78,6 +81,10 @@ def build(rig: Rig, folder: Path, options: LiveOptions) -> Session:
     if options.agent["factory"] == COCKPIT["factory"]:  # its mistakes are told before anything runs
         targets = tuple(t for p in plans.values() for t in p.targets)
         load_factory(options.agent["factory"])(rig, targets, dict(options.agent))
+    for plan in plans.values():
+        if (told_body := body_settings(rig, plan.name)) is not None:
+            upper = next(t.names for t in plan.targets if t.mode is Mode.JOINT_POSITION)
+            load_drive(told_body, plan.device.config.embodiment, upper)  # likewise
     simulated = is_simulated(plans)
     if options.unattended and not simulated:
         raise ConfigError(f"{rig.path}: --unattended is for simulated robots only; this rig's robot is real")
