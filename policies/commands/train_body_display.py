@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -14,11 +15,15 @@ from rich.table import Table
 from telerig.hardware.clock import RealClock
 from telerig.policies.body.train import trainer
 from telerig.policies.body.train.config import TrainConfig
+from telerig.policies.body.train.curves import FOLDER, RunCurves
 
 
-def run_with_display(run: trainer.RunConfig, config: TrainConfig, as_json: bool) -> dict[str, Any]:
+def run_with_display(
+    run: trainer.RunConfig, config: TrainConfig, as_json: bool, tensorboard: bool = False
+) -> dict[str, Any]:
     """Train with a progress bar; the first SIGINT or SIGTERM ends training properly, a second SIGINT at once."""
     stopped = False
+    curves = _Curves(run.out) if tensorboard else None
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         nonlocal stopped
@@ -38,9 +43,13 @@ def run_with_display(run: trainer.RunConfig, config: TrainConfig, as_json: bool)
 
             def on_progress(p: trainer.Progress) -> None:
                 bar.update(task, completed=p.done, note=_note(p))
+                if curves is not None:
+                    curves.add(p.figures)
 
             def on_evaluation(update: int, cases: dict[str, Any]) -> None:
                 console.print(evaluation_table(update, cases))
+                if curves is not None:
+                    curves.add({"steps": update * config.samples, "cases": cases})
 
             hooks = trainer.Hooks(on_progress, on_evaluation, lambda: stopped)
             result = trainer.train_body(run, config, RealClock(), hooks)
@@ -53,6 +62,22 @@ def run_with_display(run: trainer.RunConfig, config: TrainConfig, as_json: bool)
         end = "trained" if result["complete"] else "stopped early (go on with --resume)"
         print(f"{end}: {result['steps']} steps at {result['steps_per_s']:.0f} a second → {run.out}")
     return result
+
+
+class _Curves:
+    """Curves for TensorBoard, from the first update on: by then a resumed run has dropped what it computes anew."""
+
+    def __init__(self, out: Path) -> None:
+        self._out, self._seconds = out, 0.0
+        self._curves: RunCurves | None = None
+
+    def add(self, line: dict[str, Any]) -> None:
+        """A line as in the run's files, which hold it already."""
+        if self._curves is None:
+            self._curves = RunCurves(self._out, self._out / FOLDER)
+            return
+        self._seconds = line.get("seconds", self._seconds)
+        self._curves.add({"seconds": self._seconds, **line})
 
 
 def _note(p: trainer.Progress) -> str:

@@ -167,7 +167,7 @@ class _Log:
     def trial(self, count: int, dt: float, down_s: float | None, keep: bool) -> Trial:
         """What came out of ``count`` periods."""
         base, speed, wish = self._base[:count], self._speed[:count], self._wish[:count]
-        times = dt * np.arange(1, count + 1)
+        times: Floats = dt * np.arange(1, count + 1, dtype=np.float64)
         done, tilt = _moved(base, speed)
         late = times > min(MEASURED_S, times[-1] / 2)  # one that fell early has means too
         mean = done[late].mean(axis=0)

@@ -130,7 +130,7 @@ def network(trained: Trained, manifest: Manifest) -> bytes:
     tensors = trained.tensors
     count = len(trained.config.ppo.actor) + 1
     layers = [(tensors[f"actor.{i}.weight"], tensors[f"actor.{i}.bias"]) for i in range(count)]
-    spread = deviation(tensors["observation.variance"])[:N_ACTOR]
+    spread = deviation(tensors["observation.variance"].astype(np.float64))[:N_ACTOR]
     metadata = {
         KEY: json.dumps(interface(manifest)), "name": manifest.name, "licence": manifest.licence, "source": manifest.source,
     }  # fmt: skip
