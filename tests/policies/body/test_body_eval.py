@@ -239,3 +239,39 @@ def test_the_picture_shows_the_robot_where_it_was(idle: str, tmp_path: Path) -> 
 def test_the_table_covers_the_issue() -> None:
     assert len(CASES) == len({c.name for c in CASES}) == 24
     assert Case("x").up == 1.0
+
+
+def test_policies_of_others_are_judged_too(body_toy: Any, tmp_path: Path) -> None:
+    """HOMIE's interface, with a model that does nothing: shapes, rates and joints fit."""
+    (tmp_path / "toy.onnx").write_bytes(body_toy.onnx(inputs=456, outputs=12, names=("input", "output")))
+    done = trial.run(Order("homie_g1", replace(STAND, seconds=0.2), 0, str(tmp_path / "toy.onnx"), keep=True))
+    assert done.up
+    assert done.track is not None
+    assert done.track.base[-1, 2] > 0.6
+
+
+def test_arms_are_others_whoever_has_outputs_for_them(body_toy: Any, tmp_path: Path) -> None:
+    """holosoma's FastSAC is told in its arms' last-action slots what was executed: the sweep, not its own wish."""
+    text = (Path(trial.__file__).parents[1] / "manifests" / "holosoma_g1_fastsac.toml").read_text()
+    kept = [x for x in text.splitlines() if not x.startswith(("sha256", "size_bytes", "package", "file"))]
+    at = kept.index("[model]")
+    (tmp_path / "it.toml").write_text("\n".join([*kept[: at + 1], 'file = "it.onnx"', *kept[at + 1 :]]))
+    names = ("actor_obs", "action")
+    (tmp_path / "it.onnx").write_bytes(body_toy.onnx(inputs=100, outputs=29, bias=np.full(29, 9.0), names=names))
+    order = Order(str(tmp_path / "it.toml"), replace(STAND, seconds=0.1), 3)
+    policy = trial._policy(order.policy, "")
+    assert len(policy.driven) == 12
+    infer, seen = policy._infer, []
+    policy._infer = lambda x: (seen.append(x[0].copy()), infer(x))[1]
+    trial.run(order)
+    manifest = policy.manifest
+    robot = load_embodiment("g1_like")
+    joints = tuple(j for g in robot.groups for j in g.joints)
+    upper = UpperBody(robot, manifest, joints, False, 0.02, np.random.default_rng([3, 5]))
+    executed = [upper.step(k).copy() for k in range(5)]
+    for k, observed in enumerate(seen[1:]):
+        for slot, joint in enumerate(manifest.action_joints):
+            sent = executed[k][joints.index(joint)]
+            own = joint in policy.driven
+            want = 9.0 if own else (sent - manifest.joint(joint).default) / 0.25
+            assert observed[slot] == pytest.approx(want, abs=1e-4), joint
