@@ -33,16 +33,15 @@ from telerig.hardware.errors import TelerigError
 from telerig.hardware.events import Event, Level
 from telerig.hardware.legs import Balance, LegCommand, LeggedActuator, LegMeasure, LegMode
 from telerig.hardware.samples import Sample
-from telerig.hardware.stance import Stance, angle, up_of
+from telerig.hardware.stance import Stance
 from telerig.teleop.body_rig import BodyRig
+from telerig.teleop.poise import Poise
 
 Array = NDArray[np.float64]
 UNMEASURED_NS = 100_000_000
 SETTLE_LIMIT_NS = 5_000_000_000
 BLEND_S = 0.4  # the policy takes over from the stance
 NEAR_RAD = 0.3  # of the stance, to be handed over to the policy
-STILL_RAD_S = 1.0  # fastest leg joint of a robot at rest
-STEADY_RAD_S = 0.5  # fastest pelvis
 COMPLAIN_NS = 1_000_000_000
 
 
@@ -81,7 +80,8 @@ class Body:
         emit: Callable[[Event], None],
         on_fall: Callable[[int], None],
     ) -> None:
-        self.name, self._device, self._drive, self._stance, self._rig = name, device, drive, stance, rig
+        self.name, self._device, self._drive, self._rig = name, device, drive, rig
+        self.poise = Poise(stance, drive.stance, rig)
         self._write, self._emit, self._on_fall = write, emit, on_fall
         self._period = round(1e9 / drive.rate_hz)
         self.forget()
@@ -93,15 +93,13 @@ class Body:
         self._upper: Sample | None = None
         self._upper_sent: Array | None = None
         self._due: int | None = None
-        self._still_since: int | None = None
+        self.poise.reset()
         self._steered_until = -(2**62)
         self._goal = np.array([0.0, 0.0, 0.0, self._device.legs.height])
         self._urgent, self._damped, self._told = True, False, -(2**62)
         self._wish, self._gain = self._goal.copy(), 0.0
         self._target = np.full(len(self._device.legs.joints), np.nan)
         self._from = self._target
-        self.tilt = math.nan
-        self._upright_at: tuple[float, Array] | None = None
 
     # --- what it is told -----------------------------------------------------------------------------------------
 
@@ -164,30 +162,9 @@ class Body:
             return
         periods = 1 + (body.t_sample - due + slack) // self._period
         self._due = due + periods * self._period
-        self._look(now, body)
+        self.poise.look(now, body, float(self._wish[3]))
         self._advance(now, body, int(periods), estop)
         self._publish(now)
-
-    def _look(self, now: int, body: Sample) -> None:
-        """Tilt, and since when the robot has been at rest."""
-        up = up_of(body.array("attitude"))
-        self.tilt = angle(up, self._upright(float(self._wish[3])))
-        fastest = float(np.abs(body.array("velocity")).max())
-        turning = float(np.abs(body.array("angular_velocity")).max())
-        level = self.tilt < math.radians(self._rig.level_deg)
-        if not (level and fastest < STILL_RAD_S and turning < STEADY_RAD_S):  # NaN is not at rest
-            self._still_since = None
-        elif self._still_since is None:
-            self._still_since = now
-
-    def _upright(self, height: float) -> Array:
-        """The vertical in the pelvis' axes where it stands at this height."""
-        if self._upright_at is None or abs(self._upright_at[0] - height) > 1e-3:
-            self._upright_at = (height, self._stance.upright(self._drive.stance(height)))
-        return self._upright_at[1]
-
-    def _still(self, now: int) -> bool:
-        return self._still_since is not None and now - self._still_since >= self._rig.settle_s * 1e9
 
     def _advance(self, now: int, body: Sample, periods: int, estop: bool) -> None:
         if self.state is Balance.FALLEN:
@@ -203,7 +180,7 @@ class Body:
         if int(body.array("mode")) != LegMode.FOLLOW and now - self._since > 2 * UNMEASURED_NS:
             self._limp(now, "the drives of the legs let go")
             return
-        if (why := self._fallen(body)) is not None:
+        if (why := self.poise.fallen(body, self.state in (Balance.BALANCING, Balance.LOWERING))) is not None:
             self._fall(now, why)
             return
         if self.state in (Balance.RISING, Balance.SETTLING):
@@ -211,30 +188,19 @@ class Body:
         else:
             self._balance(now, body, periods, estop)
 
-    def _fallen(self, body: Sample) -> str | None:
-        if not self.tilt < math.radians(self._rig.fall_deg):
-            return f"tilted by {math.degrees(self.tilt):.0f} degrees"
-        if self.state in (Balance.BALANCING, Balance.LOWERING):
-            height = self._stance.height(body.array("position"), up_of(body.array("attitude")))
-            if not height > self._rig.fall_m:
-                return f"sunk to {height:.2f} m"
-        return None
-
     def _limping(self, now: int, body: Sample, estop: bool) -> None:
         steered = now <= self._steered_until and not estop and not self._damped
         if int(body.array("mode")) == LegMode.FOLLOW:
             self._device.damp_legs()  # this worker, or one before it, left them stiff
         if not steered:
             return
-        if self._still(now):
+        if self.poise.still(now):
             self._from = body.array("position").copy()
-            self._goal[:3], self._wish = 0.0, np.array([0.0, 0.0, 0.0, self._device.legs.height])
+            self._goal[:3] = 0.0
             self._enter(now, Balance.RISING)
         elif now - self._told > COMPLAIN_NS:
             self._told = now
-            text = (
-                f"legs are not engaged: the robot is not level and still (tilt {math.degrees(self.tilt):.0f} degrees)"
-            )
+            text = f"legs are not engaged: the robot is not level and still (tilt {math.degrees(self.poise.tilt):.0f} degrees)"
             self._say(now, Level.WARNING, "body.not_settled", text)
 
     def _rise(self, now: int, body: Sample, estop: bool) -> None:
@@ -248,10 +214,10 @@ class Body:
         self._send(self._from + part * (stance - self._from), part, False)
         if part >= 1.0 and self.state is Balance.RISING:
             self._enter(now, Balance.SETTLING)
-            self._still_since = None
+            self.poise.disturb()
         elif self.state is Balance.SETTLING:
             near = float(np.abs(body.array("position") - stance).max()) < NEAR_RAD
-            if near and self._still(now):
+            if near and self.poise.still(now):
                 self._drive.reset()
                 self._enter(now, Balance.BALANCING)
             elif now - self._since > SETTLE_LIMIT_NS:
@@ -312,7 +278,8 @@ class Body:
         self.state, self._since = state, now
         if state in (Balance.LIMP, Balance.FALLEN):
             self._gain, self._target = 0.0, np.full(len(self._target), np.nan)
-            self._still_since = None
+            self._wish = np.array([0.0, 0.0, 0.0, self._device.legs.height])
+            self.poise.disturb()
         else:
             self._say(now, Level.INFO, f"body.{state.name.lower()}", f"legs: {state.name.lower()}")
 
@@ -322,7 +289,7 @@ class Body:
     def _publish(self, now: int) -> None:
         data = {
             "state": np.array(self.state, np.uint8),
-            "tilt": np.array(self.tilt),
+            "tilt": np.array(self.poise.tilt),
             "gain": np.array(self._gain),
             "wish": self._wish,
             "urgent": np.array(self._urgent, np.uint8),

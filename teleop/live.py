@@ -14,6 +14,7 @@ from telerig.teleop import realtime
 from telerig.teleop.body_build import load_drive
 from telerig.teleop.body_rig import body_settings
 from telerig.teleop.episodes import EpisodeCommand, episode_sample
+from telerig.teleop.keyboard_drive import DRIVE, KeyDrive
 from telerig.teleop.loop_process import load_factory
 from telerig.teleop.operator_input import operator_sample
 from telerig.teleop.plan import (
@@ -57,9 +58,13 @@ class LiveOptions:
 
 
 def is_simulated(plans: Mapping[str, DevicePlan]) -> bool:
-    """Whether every robot of the rig is emulated, or of a driver that says ``simulated = True``."""
+    """Whether every robot of the rig is emulated, or of a driver, or with keys, that say ``simulated = True``.
+
+    Keys say so only where the driver refuses a real robot (``unitree_g1`` with ``emulated``).
+    """
     moving = [p.device for p in plans.values() if p.moves]
-    return all(d.rig.emulate or getattr(d.driver, "simulated", False) is True for d in moving)
+    said = [(d.driver, getattr(d, "config", None)) for d in moving if not d.rig.emulate]
+    return all(any(getattr(s, "simulated", False) is True for s in pair) for pair in said)
 
 
 def recorded_streams(rig: Rig, plans: Mapping[str, DevicePlan], names: list[str]) -> list[str]:
@@ -125,8 +130,9 @@ def build(rig: Rig, folder: Path, options: LiveOptions) -> Session:
 class Steward(threading.Thread):
     """Beats, supervises and passes on the operator's keys, 30 times a second, whatever the screen is doing."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, drive: KeyDrive | None = None) -> None:
         super().__init__(name="steward", daemon=True)
+        self.drive = drive  # the keyboard as pedals
         self.session = session
         self.enable = False
         self._end = threading.Event()
@@ -138,6 +144,8 @@ class Steward(threading.Thread):
             self.session.supervise()
             sample = operator_sample(self.enable, self.session.control.resets, self.session.clock.now())
             self.session.writer("session/operator").write(sample)
+            if self.drive is not None:
+                self.session.writer(DRIVE.name).write(self.drive.sample(self.session.clock.now()))
 
     def end(self) -> None:
         """Stop beating (the session must be ending)."""

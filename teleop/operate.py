@@ -18,7 +18,9 @@ from telerig.hardware.events import Level
 from telerig.teleop import realtime
 from telerig.teleop.episodes import EpisodeCommand
 from telerig.teleop.keyboard import Keyboard
+from telerig.teleop.keyboard_drive import HELP, KeyDrive
 from telerig.teleop.live import LiveOptions, Steward, build, wait_until_running
+from telerig.teleop.plan import plan_devices
 from telerig.teleop.rig import Rig
 from telerig.teleop.screen import Screen
 from telerig.teleop.session import Session
@@ -41,7 +43,7 @@ def running(rig: Rig, options: LiveOptions, folder: Path | None = None) -> Itera
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="telerig-")))
         session = build(rig, folder, options)
         stack.enter_context(session)
-        steward = Steward(session)
+        steward = Steward(session, key_drive(rig))
         steward.enable = options.unattended
         steward.start()
         stack.callback(steward.end)
@@ -51,6 +53,15 @@ def running(rig: Rig, options: LiveOptions, folder: Path | None = None) -> Itera
         yield session, steward
         session.control.ask_to_stop()
         session.close()
+
+
+def key_drive(rig: Rig) -> KeyDrive | None:
+    """The keyboard as pedals, where the rig's cockpit has ``[cockpit.keyboard]``."""
+    table = rig.file.cockpit.get("keyboard")
+    if table is None:
+        return None
+    targets = {t.name: t for p in plan_devices(rig).values() for t in p.targets}
+    return KeyDrive(targets[str(table["target"])])  # build() has checked the table
 
 
 @contextmanager
@@ -81,10 +92,17 @@ class Keys:
 
     def press(self, key: str) -> None:
         """Act on one key; unknown keys release enable, because in a fright people hit anything."""
+        drive = self._steward.drive
+        if drive is not None and drive.press(key):
+            return
         if key == " ":
             self._steward.enable = not self._steward.enable
+            if drive is not None:
+                drive.still()
             return
         self._steward.enable = self._steward.enable and key in EPISODE_KEYS
+        if drive is not None and not self._steward.enable:
+            drive.still()
         if key in EPISODE_KEYS:
             self._steward.episode(EPISODE_KEYS[key])
         elif key in "x\x1b":
@@ -105,7 +123,7 @@ def operate(
     """
     keyboard_enable = not any(name.endswith("/pedals") for name in session.memories)
     console = Console(stderr=True)
-    screen = Screen(session, rig.name, keyboard_enable, recording)
+    screen = Screen(session, rig.name, keyboard_enable, recording, HELP if steward.drive is not None else "")
     if not realtime.fifo_granted():
         session.say(Level.WARNING, "session.no_realtime", "real-time priorities are refused here: expect jitter")
     with Keyboard() as keyboard, interruptible(stop):

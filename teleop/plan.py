@@ -19,6 +19,7 @@ from telerig.hardware.surroundings import surroundings_of
 from telerig.teleop import realtime
 from telerig.teleop.body_rig import body_settings
 from telerig.teleop.episodes import RECORDER_STATE, episode_stream
+from telerig.teleop.keyboard_drive import DRIVE
 from telerig.teleop.loop import TICKS
 from telerig.teleop.operator_input import OPERATOR
 from telerig.teleop.rig import Device, Rig, parse_rig
@@ -117,6 +118,7 @@ def all_streams(rig: Rig, plans: dict[str, DevicePlan]) -> list[StreamSpec]:
     rate = rig.file.session.rate_hz
     streams = [s for p in plans.values() for s in p.streams]
     streams += [s for p in plans.values() for t in p.targets for s in target_streams(t, rate)]
+    streams += [DRIVE] if "keyboard" in rig.file.cockpit else []
     return streams + own_streams() + control_streams(rig)
 
 
@@ -134,7 +136,7 @@ def device_process(rig: Rig, plan: DevicePlan, folder: Path) -> ProcessSpec:
     if device.rig.emulate:
         settings["port"] = str(folder / "ports" / plan.name)
     elif device.rig.port:
-        settings["port"] = device.rig.port
+        settings["file" if getattr(device.driver, "reads_file", False) else "port"] = device.rig.port
     if plan.moves:
         settings["writes"] = [s.name for s in plan.streams] + [f"{t.name}/applied" for t in plan.targets]
         settings["body"] = body_settings(rig, plan.name)

@@ -29,6 +29,7 @@ from telerig.teleop.body_build import body_maker
 from telerig.teleop.body_rig import body_settings
 from telerig.teleop.control import ControlBlock
 from telerig.teleop.episodes import EpisodeCommand, episode_sample
+from telerig.teleop.keyboard_drive import KeyDrive
 from telerig.teleop.live import recorded_streams
 from telerig.teleop.loop import LoopCore, LoopOptions
 from telerig.teleop.loop_process import driven_targets, load_factory
@@ -76,6 +77,7 @@ class VirtualSession:
         self.period_ns = round(1e9 / rig.file.session.rate_hz)
         self.enable = unattended
         self.unplugged: set[str] = set()
+        self.drive: KeyDrive | None = None  # the keyboard as pedals; None: nobody at it
         self._open: set[str] = set()
         self._emulators = {n: table.emulator(d.rig.driver)(d.config) for n, d in rig.devices.items() if d.rig.emulate}
         self.devices = self._build_devices()
@@ -163,6 +165,8 @@ class VirtualSession:
         for hook in self._hooks:
             hook(now, self.readers, self.write)
         self.write(operator_sample(self.enable, self.control.resets, now))
+        if self.drive is not None:
+            self.write(self.drive.sample(now))
         status = self.loop.tick(now, now)
         for name, actuator in self._actuators.items():
             if self._ensure_open(name):

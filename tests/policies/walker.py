@@ -59,7 +59,7 @@ def walking_rig(folder: Path, world: dict[str, Any] | None = None, **body: Any) 
     raw = tomllib.loads(RIG.read_text())
     for name in ("head", "front"):
         raw["devices"].pop(name, None)
-    raw["devices"]["world"] |= world or {}
+    raw["devices"]["world"] |= {"task": ""} | (world or {})
     raw["body"] = {"device": "robot", "policy": stiff_policy(folder), **body}
     return parse_rig(raw, RIG, body_toy.toml(raw))
 
