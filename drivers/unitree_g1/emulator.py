@@ -77,7 +77,7 @@ class UnitreeG1Emulator(MujocoWorld):
         self._robot = load_embodiment(config.embodiment)
         self._connect = connect or self._dds
         self._bus: Bus | None = None
-        self._period = round(1e9 / config.rate_hz)
+        self._step_ns = round(1e9 / config.rate_hz)
         self._keep = max(1, int(np.ceil(config.rate_hz / WORLD_HZ)))
         self._motors: Motors | None = None
         effort = {j: e for g in self._robot.groups for j, e in zip(g.joints, g.effort, strict=True)}
@@ -112,13 +112,13 @@ class UnitreeG1Emulator(MujocoWorld):
         self.close()
         held = self.config.hold_pelvis
         plant = Plant(self._scene) if held else HangingPlant(self._scene, self.config.gantry)
-        plant.model.opt.timestep = self._period / 1e9
+        plant.model.opt.timestep = self._step_ns / 1e9
         plant.reset(self.config.seed, 0, robot=True)  # takes a while: time begins afterwards
         self._plant, self._motors = plant, Motors(plant, self._robot, self.firmware.joints)
         self._bus = self._connect()
         now = self.context.clock.now()
         self._t0 = now if self._t0 is None else self._t0
-        self._due, self.episode = now + self._period, 0
+        self._due, self.episode = now + self._step_ns, 0
         if self.config.log:
             self._log = MotionLog(self.config.log)
 
@@ -140,20 +140,20 @@ class UnitreeG1Emulator(MujocoWorld):
                 return []
             clock.sleep_until(min(self._due, end))
         if not clock.virtual:
-            self._leave_out(max(0, (now - self._due) // self._period - CATCH_UP))
+            self._leave_out(max(0, (now - self._due) // self._step_ns - CATCH_UP))
         out: list[Sample] = []
         while self._due <= now:
             self._obey_requests()
             self._turn(plant, self._bus)
             if self._steps % self._keep == 0:
                 out += self._samples(plant)
-            self._due += self._period
+            self._due += self._step_ns
         return out
 
     def _leave_out(self, periods: int) -> None:
-        self._due += periods * self._period
+        self._due += periods * self._step_ns
         self.overruns += periods
-        text = f"periods of {self._period / 1e6:g} ms left out: the computer was late, the world stood still"
+        text = f"periods of {self._step_ns / 1e6:g} ms left out: the computer was late, the world stood still"
         self._losses.update("world.overrun", self.overruns, text)
 
     def _turn(self, plant: Plant, bus: Bus) -> None:

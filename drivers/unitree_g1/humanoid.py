@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from telerig.drivers.unitree_g1.dds import Bus
 from telerig.drivers.unitree_g1.legs import LegDrive
@@ -57,7 +59,7 @@ class UnitreeG1Humanoid(UnitreeG1):
     def _samples(self, reading: Reading) -> list[Sample]:
         state, motors, imu = reading.state, reading.motors, reading.state.record["imu"]
         drive, at = self.link.legs, self._leg_index
-        data = {
+        data: dict[str, NDArray[Any]] = {
             "position": motors.position[at],
             "velocity": motors.velocity[at],
             "effort": motors.effort[at],

@@ -153,7 +153,7 @@ class Link:
         self._there.set()
 
     def _motors(self, now: int, state: LowState) -> Motors:
-        parts = [state.motors]
+        parts: list[NDArray[np.void] | None] = [state.motors]
         unknown = np.full(hg.HAND_MOTORS, np.nan)
         columns = []
         if self._config.hands:

@@ -69,17 +69,21 @@ class Gate:
         try:
             record = cdr.decode_low_state(data)
         except WireError:
-            return self._refuse("bytes")
+            self.refused["bytes"] += 1
+            return None
         if not hg.sealed(record):
-            return self._refuse("crc")
+            self.refused["crc"] += 1
+            return None
         self.machine = int(record["mode_machine"])
         if self.machine not in self._machines:
-            return self._refuse("machine")
+            self.refused["machine"] += 1
+            return None
         tick = int(record["tick"])
         if self._tick is not None:
             ahead = (tick - self._tick) % _WRAP
             if not 0 < ahead < _WRAP // 2:
-                return self._refuse("stale")
+                self.refused["stale"] += 1
+                return None
             tick = self._tick + ahead
         self._tick = tick
         return LowState(arrived, tick, record)
@@ -89,10 +93,9 @@ class Gate:
         try:
             state = cdr.decode_hand_state(data)
         except WireError:
-            return self._refuse("bytes")
+            self.refused["bytes"] += 1
+            return None
         if len(state.motors) < hg.HAND_MOTORS or not np.isfinite(state.motors["q"]).all():
-            return self._refuse("bytes")
+            self.refused["bytes"] += 1
+            return None
         return state
-
-    def _refuse(self, why: str) -> None:
-        self.refused[why] += 1
