@@ -26,6 +26,9 @@ DRIVERS = {
     "mujoco_robot": "telerig.drivers.mujoco.robot:MujocoRobot",
     "mujoco_humanoid": "telerig.drivers.mujoco.humanoid:MujocoHumanoid",
     "mujoco_camera": "telerig.drivers.mujoco.camera:MujocoCamera",
+    "unitree_g1": "telerig.drivers.unitree_g1.robot:UnitreeG1",
+    "unitree_g1_humanoid": "telerig.drivers.unitree_g1.humanoid:UnitreeG1Humanoid",
+    "unitree_g1_emulator": "telerig.drivers.unitree_g1.emulator:UnitreeG1Emulator",
 }
 
 EMULATORS = {
