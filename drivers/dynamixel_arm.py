@@ -1,13 +1,15 @@
 """Follower arm of Dynamixel X-series servos: six joints and a gripper (embodiment ``follower_arm``), an actuator.
 
 **States.** After ``open`` the servos are limp, or still hold if an earlier session left them so; nothing moves.  The
-first ``send`` or ``hold`` makes the goal the measured position and then switches torque on.
+first ``send`` or ``hold`` makes the goal the measured position and then switches torque on.  An arm that an earlier
+program left holding is said to be so, and stays so, also through ``close``, until this one is told to hold, move or
+damp it: a session that sends nothing (``--dry-run``) drops nothing (docs/safety.md).
 
 **Damping.** Torque off would drop the arm.  ``damp`` keeps torque on with Position P and I Gain 0 and Position D Gain
 ``damping_gain``: the position controller's D term on a constant goal is a torque against velocity and nothing else, so
 the arm sinks slowly under its weight and gives way to a hand.  (Velocity mode with goal 0 would be stiff; changing the
 operating mode needs torque off.)  ``close`` damps, waits until the joints rest (at most ``settle_s``), then switches
-torque off.
+torque off.  A servo that was away meanwhile is damped when it is back.
 
 **Firmware watchdog.** Bus Watchdog (98) is armed while torque is on: a servo that hears nothing for ``bus_watchdog_ms``
 stops where it is, and ignores goals.  That is reported, ``send`` refuses, and only ``hold`` clears it.
@@ -35,6 +37,7 @@ from telerig.hardware.wire import dynamixel_table as table
 
 BLOCK = Block(table.PRESENT_CURRENT, table.PRESENT_VELOCITY, table.PRESENT_POSITION)
 REST = 0.05  # rad/s: at rest
+LONGEST_SETTLE_S = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class DynamixelArmConfig:
     :param bus_watchdog_ms: firmware watchdog, 20…2540 ms in steps of 20; 0 switches it off.
     :param damping_gain: Position D Gain while damped.
     :param position_gains: Position P, I, D Gain while holding and moving; empty: the firmware's defaults (800, 0, 0).
-    :param settle_s: longest wait for the arm to rest when closing.
+    :param settle_s: longest wait for the arm to rest when closing, at most 1.5 s: the session ends its processes after 3 s.
     :param model, min_firmware, baud, reply_timeout_ms, return_delay_us, wire_time: as for ``exo_arm``.
     """
 
@@ -80,6 +83,8 @@ class DynamixelArmConfig:
             raise ConfigError(f"bus_watchdog_ms: {self.bus_watchdog_ms} is not a multiple of 20 from 0 to 2540")
         if not 0 <= self.damping_gain <= 16383:
             raise ConfigError(f"damping_gain: {self.damping_gain} is not from 0 to 16383")
+        if not 0 <= self.settle_s <= LONGEST_SETTLE_S:
+            raise ConfigError(f"settle_s: {self.settle_s} is not from 0 to {LONGEST_SETTLE_S}")
         if len(self.position_gains) not in (0, 3):
             raise ConfigError("position_gains: three values (P, I, D) or none")
 
@@ -112,6 +117,7 @@ class DynamixelArm:
         self._offsets = np.array(config.offsets or (0.0,) * n)  # (n,) rad
         self._low, self._high = np.array(self._target.low), np.array(self._target.high)
         self._torque: Torque | None = None
+        self._ordered = False  # whether this arm was told anything since the driver was made, also before an unplugging
 
     @property
     def streams(self) -> tuple[StreamSpec, ...]:
@@ -134,6 +140,7 @@ class DynamixelArm:
         A servo with a hardware error is rebooted once.
 
         :raises DeviceOpenError: a servo does not answer, or has a hardware error that a reboot does not clear.
+        :raises ServoError: a servo refuses its settings, or holds with settings that only a limp one can change.
         :raises DeviceIdentityError: wrong model or firmware.
         """
         from telerig.drivers.dynamixel_bus import Bus, servo_names
@@ -156,6 +163,14 @@ class DynamixelArm:
         self._torque = torque
         self._effort = np.array([models[i].effort(1) for i in config.ids])  # (n,) N·m a current unit
         self._pacer = Pacer(context.clock, config.rate_hz)
+        if not self._ordered:
+            self._tell_held(torque, "holds as an earlier program left it; so it stays until it is told to hold or move")
+
+    def _tell_held(self, torque: Torque, text: str) -> None:
+        if torque.torqued:
+            ids = sorted(torque.torqued)
+            text = f"{self._context.name} {text} (torque on: {', '.join(map(torque.chain.bus.name_of, ids))})"
+            torque.chain.emit(Level.WARNING, "device.held", text, servos=ids)
 
     def _returned(self, ident: int) -> None:
         if self._torque is not None:
@@ -207,6 +222,7 @@ class DynamixelArm:
         torque.check_stall()
         if why := torque.why_not():
             raise CommandRefused(f"{self._target.name}: {why}")
+        self._ordered = True
         angles = self._signs * np.clip(goal, self._low, self._high) + self._offsets
         torque.move({i: table.to_ticks(float(a)) for i, a in zip(self._config.ids, angles, strict=True)})
 
@@ -217,17 +233,25 @@ class DynamixelArm:
         """
         torque = self._opened()
         torque.check_stall()
+        self._ordered = True
         torque.hold()
 
     def damp(self) -> None:
         """Only damping (see above); a limp arm stays limp.  :raises DeviceLost: unplugged."""
-        self._opened().damp()
+        torque, self._ordered = self._opened(), True
+        torque.damp()
 
     def close(self) -> None:
-        """Damp, let the arm come to rest, torque off, close the port.  Never raises for a port that is gone."""
+        """Damp, let the arm come to rest (``settle_s`` at most), torque off, close the port.
+
+        Never raises for a port that is gone.  An arm that was told nothing is left as it was found.
+        """
         torque, self._torque = self._torque, None
         if torque is None:
             return
+        if not self._ordered:
+            torque.chain.bus.close()
+            return self._tell_held(torque, "still holds, as it was found")
         try:
             torque.damp()
             self._settle(torque)

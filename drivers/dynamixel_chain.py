@@ -74,12 +74,15 @@ class GroupReading:
 class Pacer:
     """Absolute deadlines at a fixed rate: late ticks skip whole periods, they never shift the rest.
 
+    :param phase: deadlines lie this part of a period behind the clock's whole periods; None: the first is now.
     :ivar deadline: the next one, ns; ``skipped``: periods lost so far.
     """
 
-    def __init__(self, clock: Clock, rate_hz: float) -> None:
+    def __init__(self, clock: Clock, rate_hz: float, phase: float | None = None) -> None:
         self._clock, self._period = clock, round(1e9 / rate_hz)
-        self.deadline = clock.now()
+        self.deadline = now = clock.now()
+        if phase is not None:
+            self.deadline += (round(phase * self._period) - now) % self._period
         self.skipped = 0
 
     def wait(self, timeout_s: float) -> bool:

@@ -21,6 +21,7 @@ from telerig.hardware.wire.dynamixel import BROADCAST, Error, Instruction, Packe
 FAULTS = (
     "silent",
     "freeze",
+    "mute",
     "alert",
     "status_error",
     "garbage",
@@ -103,9 +104,10 @@ class DynamixelChain:
     def fault(self, kind: str, **how: float) -> None:
         """Misbehave.  ``servo``: id, or 0 (default) for all.
 
-        ``silent``, ``freeze`` (until ``on`` = 0, or for ``seconds``); ``alert`` (``code``: hardware error bits, default
-        overload; until a reboot); ``status_error`` (``code``, ``times``); ``garbage`` (``count`` bytes before each of
-        ``times`` replies); ``corrupt_crc`` (``times``); ``wrong_firmware`` (``version``); ``power_cycle``; ``clear``.
+        ``silent`` (neither hears nor answers), ``mute`` (hears, does not answer), ``freeze`` (these until ``on`` = 0, or
+        for ``seconds``); ``alert`` (``code``: hardware error bits, default overload; until a reboot); ``status_error``
+        (``code``, ``times``); ``garbage`` (``count`` bytes before each of ``times`` replies); ``corrupt_crc`` (``times``);
+        ``wrong_firmware`` (``version``); ``power_cycle``; ``clear``.
 
         :raises ConfigError: no such fault, or no such servo.
         """
@@ -121,6 +123,8 @@ class DynamixelChain:
             self._ordered.append((kind, servo.id, round(seconds * 1e9)))
         if kind == "silent":
             servo.silent = on
+        elif kind == "mute":
+            servo.mute = on
         elif kind == "freeze":
             servo.freeze(on)
         elif kind == "alert":
@@ -136,7 +140,7 @@ class DynamixelChain:
         elif kind == "power_cycle":
             servo.reboot()
         elif kind == "clear":
-            servo.silent = False
+            servo.silent = servo.mute = False
             servo.freeze(False)
             servo.put(table.HARDWARE_ERROR, 0)
             self._spoil[servo.id] = _Spoil()
@@ -151,7 +155,7 @@ class DynamixelChain:
         for ending in [e for e in self._endings if e[0] <= now]:
             self._endings.remove(ending)
             _, kind, ident = ending
-            if kind in ("silent", "freeze"):
+            if kind in ("silent", "mute", "freeze"):
                 self.fault(kind, servo=ident, on=0)
 
     # -- instructions --------------------------------------------------------------------------------------------
@@ -222,7 +226,7 @@ class DynamixelChain:
         replies: dict[int, tuple[int, bytes]] = {}
         for ident, address, length in asked:
             servo = self.servos.get(ident)
-            if servo is None or servo.silent:
+            if servo is None or servo.silent or servo.mute:
                 break  # the next one waits for this one's packet, in vain
             error, data = servo.read(address, length)
             replies[ident] = (error | servo.alert, data.ljust(length, b"\0"))
@@ -258,6 +262,8 @@ class DynamixelChain:
 
     # -- replies -------------------------------------------------------------------------------------------------
     def _reply(self, servo: Servo, error: int, data: bytes) -> None:
+        if servo.mute:
+            return
         spoil = self._spoil[servo.id]
         if spoil.status_error_left:
             spoil.status_error_left -= 1

@@ -58,7 +58,7 @@ class Servo:
     :ivar angle: true shaft angle, rad from the servo's centre; ``velocity`` rad/s.
     :ivar hand: angle that something outside imposes on the shaft while it is limp (the exoskeleton's wearer), or None.
     :ivar load: outside torque, N·m (gravity, a push).
-    :ivar silent, frozen: faults: does not answer; its encoder stands still.
+    :ivar silent, mute, frozen: faults: neither hears nor answers; hears only; its encoder stands still.
     """
 
     def __init__(self, ident: int, model: Model, firmware: int = 48, tau: float = 0.04) -> None:
@@ -66,7 +66,7 @@ class Servo:
         self.memory = bytearray(table.TABLE_SIZE)
         self.angle = self.velocity = self.load = 0.0
         self.hand: float | None = None
-        self.silent = self.frozen = False
+        self.silent = self.mute = self.frozen = False
         self.staged: tuple[int, bytes] | None = None
         self._now: int | None = None
         self._hand_moved = 0

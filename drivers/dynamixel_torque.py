@@ -37,8 +37,10 @@ class Torque:
         self.chain, self._bus, self._config, self._velocity = chain, chain.bus, config, velocity
         self.torqued: set[int] = set()
         self.stopped: dict[int, str] = {}
-        self._state = "limp"  # limp, moving, holding, damped
+        self._state = "found"  # as it was opened, then: moving, holding, damped, off
+        self._stiff: set[int] = set()  # while damped: those that have not confirmed it
         self._gains = _gains(*(config.position_gains or FIRMWARE_GAINS))
+        self._soft = _gains(0, 0, config.damping_gain)
         self._units = config.bus_watchdog_ms // 20
         self._cycles = 0
 
@@ -58,17 +60,21 @@ class Torque:
             self.configure(ident)
 
     def configure(self, ident: int) -> None:
-        """Operating mode, return delay, profile.  Torque goes off only if a setting in EEPROM has to change.
+        """Operating mode, return delay, profile.
 
-        :raises ServoError: the servo refuses or does not answer.
+        :raises ServoError: the servo refuses or does not answer; or a setting in EEPROM, which can be changed only
+            without torque, is another one while it holds: that would drop what it holds.
         """
         mode = self._bus.read(ident, table.OPERATING_MODE)
         delay = self._bus.read(ident, table.RETURN_DELAY)
         wanted = self._config.return_delay_us * 1000 // table.RETURN_DELAY_UNIT_NS
         torque = self._bus.read(ident, table.TORQUE_ENABLE)
         if mode != OperatingMode.POSITION or delay != wanted:
-            self._bus.write(ident, table.TORQUE_ENABLE, 0)
-            torque = 0
+            if torque:
+                raise ServoError(
+                    f"{self._bus.name_of(ident)} holds its torque with settings of another program (operating mode"
+                    f" {mode}, return delay {delay}): support the arm, then switch the servos' power off and on"
+                )
             set_return_delay(self._bus, ident, self._config.return_delay_us)
             if mode != OperatingMode.POSITION:
                 self._bus.write(ident, table.OPERATING_MODE, OperatingMode.POSITION)
@@ -83,11 +89,24 @@ class Torque:
         self._fell_out(ident, "was away")
 
     def _fell_out(self, ident: int, why: str) -> None:
-        """A servo no longer follows goals: while holding it is made to hold where it is, else it waits for ``hold``."""
+        """A servo does not do what the others do: while moving it waits for ``hold``, else it is made to do the same.
+
+        :raises ServoError: it does not.
+        """
         if self._state == "holding":
             self._engage([ident])
         elif self._state == "moving":
             self.stopped[ident] = why
+        elif self._state == "damped" and ident in self.torqued:
+            if self._soften([ident]):
+                raise ServoError(f"{self._bus.name_of(ident)} did not damp")
+            # Only now: a watchdog that tripped holds the servo, and without a P gain clearing it moves nothing.
+            self._bus.write(ident, table.BUS_WATCHDOG, 0)
+            self._bus.write(ident, table.BUS_WATCHDOG, self._units)
+        elif self._state == "off" and ident in self.torqued:
+            self._bus.write(ident, table.BUS_WATCHDOG, 0)
+            self._bus.write(ident, table.TORQUE_ENABLE, 0)
+            self.torqued.discard(ident)
 
     # -- who follows ---------------------------------------------------------------------------------------------
     def why_not(self) -> str:
@@ -115,6 +134,8 @@ class Torque:
         self._cycles += 1
         if self._cycles % CHECK_EVERY or not self.torqued or not self.chain.active:
             return
+        if self._state == "damped" and self._stiff:
+            self._soften([i for i in self.chain.active if i in self._stiff], tries=1)
         ident = self.chain.active[self._cycles // CHECK_EVERY % len(self.chain.active)]
         try:
             block, _ = self._bus.read_block(ident, _CHECK_START, _CHECK_LENGTH, tries=1)
@@ -140,14 +161,19 @@ class Torque:
     def _note_watchdog(self, ident: int, value: int) -> None:
         if value != table.WATCHDOG_TRIPPED or ident in self.stopped or ident not in self.torqued:
             return
+        if self._state == "found":  # by the silence between an earlier program and this one
+            return
         why = f"was stopped by its bus watchdog ({self._config.bus_watchdog_ms} ms without a word)"
         self.chain.emit(Level.WARNING, "device.watchdog", f"{self._bus.name_of(ident)} {why}", servo=ident)
-        self._fell_out(ident, why)
+        try:
+            self._fell_out(ident, why)
+        except ServoError:
+            self.stopped[ident] = why
 
     # -- stiff, soft, limp ---------------------------------------------------------------------------------------
     def move(self, goals: Mapping[int, int]) -> None:
         """Goals in ticks, id → position.  Engages first where needed."""
-        if self._state in ("limp", "damped") or len(self.torqued) < len(goals):
+        if self._state not in ("moving", "holding") or len(self.torqued) < len(goals):
             self._engage(list(goals))
         self._bus.sync_write(table.GOAL_POSITION.address, {i: table.GOAL_POSITION.encode(g) for i, g in goals.items()})
         self._state = "moving"
@@ -155,7 +181,7 @@ class Torque:
     def hold(self) -> None:
         """Every servo that can, holds where it is.  A repeated hold does not follow an arm that sags."""
         able = [i for i in self.chain.active if i not in self.chain.alerts]
-        if self._state in ("limp", "damped"):
+        if self._state not in ("moving", "holding"):
             self._engage(able)
         else:
             self._engage([i for i in able if i in self.stopped or i not in self.torqued])
@@ -165,21 +191,37 @@ class Torque:
         self._state = "holding"
 
     def damp(self) -> None:
-        """Torque only against velocity; servos that are limp stay limp."""
-        if self._state == "damped" or not self.torqued:
+        """Torque only against velocity; servos that are limp stay limp.
+
+        One that does not answer now is told too, and damped again when it answers.
+        """
+        if self._state == "damped" or (self._state in ("found", "off") and not self.torqued):
             return
-        soft = _gains(0, 0, self._config.damping_gain)
-        ids = [i for i in self.chain.active if i in self.torqued]
-        self._report(self._bus.sync_write_checked(table.POSITION_D_GAIN.address, dict.fromkeys(ids, soft)), "damp")
+        # One that hears would otherwise stay stiff, and be dropped from there when torque goes off.
+        self._bus.sync_write(table.POSITION_D_GAIN.address, dict.fromkeys(self._deaf(), self._soft))
+        self._report(self._soften([i for i in self.chain.active if i in self.torqued]), "damp")
         self._state = "damped"
 
+    def _soften(self, ids: Sequence[int], tries: int = 3) -> set[int]:
+        """The gains of damping; ids that did not confirm them."""
+        failed = self._bus.sync_write_checked(table.POSITION_D_GAIN.address, dict.fromkeys(ids, self._soft), tries)
+        self._stiff = (self._stiff - set(ids)) | failed
+        return failed
+
+    def _deaf(self) -> list[int]:
+        """Servos with torque that do not answer: perhaps they hear."""
+        return [i for i in self.chain.missing if i in self.torqued]
+
     def off(self) -> None:
-        """Torque and watchdog off.  :raises ServoError: a servo that answers did not confirm."""
+        """Torque and watchdog off.  :raises ServoError: a servo did not confirm, or does not answer."""
         active = self.chain.active
         self._bus.set_all(table.BUS_WATCHDOG, dict.fromkeys(active, 0))
         failed = self._bus.set_all(table.TORQUE_ENABLE, dict.fromkeys(active, 0))
+        deaf = self._deaf()
+        self._bus.sync_write(table.TORQUE_ENABLE.address, dict.fromkeys(deaf, table.TORQUE_ENABLE.encode(0)))
+        failed |= set(deaf)
         self.torqued.clear()
-        self._state = "limp"
+        self._state = "off"
         if failed:
             raise ServoError(f"{', '.join(map(self._bus.name_of, sorted(failed)))}: torque off is not confirmed")
 

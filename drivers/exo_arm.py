@@ -123,7 +123,7 @@ class ExoArm:
         for ident in config.ids:
             if ident not in found:
                 chain.leave_out(ident)
-        self._chain, self._pacer = chain, Pacer(context.clock, config.rate_hz)
+        self._chain, self._pacer = chain, Pacer(context.clock, config.rate_hz, context.phase)
 
     def _prepare(self, bus: Bus, ident: int) -> None:
         """Torque off (also after a servo has come back), quick replies."""

@@ -7,17 +7,21 @@ window on one of eight noisy plates, plus moving patches, its number as a row of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import select
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from telerig.drivers.emulation_control import ControlServer
 from telerig.drivers.emulation_journal import JournalWriter
+from telerig.drivers.emulation_sensor import FaultBox
 from telerig.drivers.loss_report import LossReport
 from telerig.drivers.rgbd import Intrinsics, color_stream
-from telerig.hardware.errors import ConfigError, DeviceOpenError
+from telerig.hardware.errors import ConfigError, DeviceLost, DeviceOpenError
 from telerig.hardware.protocols import DeviceContext
 from telerig.hardware.samples import Sample
 
@@ -36,6 +40,8 @@ class SyntheticCameraConfig:
     :param quality: JPEG quality; at 92 a 640×480 frame has 60 kB or more.
     :param seed: other seeds, other pictures.
     :param journal: file to which every frame made is noted (drivers/emulation_journal.py); empty for none.
+    :param faults: folder in which it can be made to misbehave while it runs, as emulated devices can
+        (``send_fault(folder, NAME, "unplug", seconds=2)``); empty for nowhere.
     """
 
     width: int = 640
@@ -44,6 +50,7 @@ class SyntheticCameraConfig:
     quality: int = 92
     seed: int = 0
     journal: str = ""
+    faults: str = ""
 
     def __post_init__(self) -> None:
         if not (NUMBER_BITS * SQUARE <= self.width <= 4096 and 64 <= self.height <= 4096):
@@ -111,6 +118,7 @@ class SyntheticCamera:
     """
 
     Config = SyntheticCameraConfig
+    FAULTS = ("unplug",)
 
     def __init__(self, config: SyntheticCameraConfig, context: DeviceContext) -> None:
         self._config, self._context = config, context
@@ -122,9 +130,13 @@ class SyntheticCamera:
         self._period = 1e9 / config.fps
         self._pictures: Pictures | None = None
         self._writer: JournalWriter | None = None
+        self._faults = FaultBox(self.FAULTS)
+        self._server: ControlServer | None = None
 
     def open(self) -> None:
         """Make texture and noise (a fraction of a second); the first frame is due at once."""
+        if self._unplugged():
+            raise DeviceOpenError(f"{self._context.name}: it is unplugged")
         self._pictures = self._pictures or Pictures(self._config)
         if self._config.journal and self._writer is None:
             try:
@@ -138,6 +150,8 @@ class SyntheticCamera:
         """The frame that is due, waiting for it at most ``timeout_s``."""
         if self._pictures is None:
             raise DeviceOpenError(f"{self._context.name}: read before open")
+        if self._unplugged():
+            raise DeviceLost(f"{self._context.name}: it was unplugged")
         clock = self._context.clock
         due = self._due(self._next)
         clock.sleep_until(min(due, clock.now() + int(timeout_s * 1e9)))
@@ -150,11 +164,33 @@ class SyntheticCamera:
         return [self._sample(k, self._due(k), self._pictures)]
 
     def close(self) -> None:
-        """Complete the journal."""
+        """Complete the journal; whoever unplugged it can still plug it in again."""
+        if self._server is not None and not self._faults:
+            self._server.close()
+            self._server = None
         if self._writer is not None:
             self._writer.close()
             self._writer = self.journal = None
         self._pictures = None
+
+    def _unplugged(self) -> bool:
+        """Hear what is ordered; whether the cable is out now."""
+        if self._config.faults and self._server is None:
+            folder = Path(self._config.faults)
+            folder.mkdir(parents=True, exist_ok=True)
+            self._server = ControlServer(folder, self._order)
+        if self._server is not None:
+            while ready := select.select(self._server.filenos(), [], [], 0)[0]:
+                self._server.serve(ready)
+        self._faults.at(self._context.clock.now())
+        return self._faults.get("unplug") is not None
+
+    def _order(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        if (name := request.get("device")) != self._context.name:
+            raise ConfigError(f"no device '{name}' here; this is {self._context.name}")
+        how = {k: float(v) for k, v in request.items() if k not in ("device", "fault")}
+        self._faults.order(str(request.get("fault", "")), how)
+        return {}
 
     def _due(self, k: int) -> int:
         return self._start + round(k * self._period)

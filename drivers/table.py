@@ -75,6 +75,11 @@ def emulator(name: str) -> type[Any]:
     return _load(EMULATORS, "telerig.emulators", "emulator for driver", name)
 
 
+def has_emulator(name: str) -> bool:
+    """Whether a driver has an emulator, telerig's own or another package's."""
+    return name in EMULATORS or any(e.name == name for e in entry_points(group="telerig.emulators"))
+
+
 def operator(name: str) -> type[Any]:
     """The virtual operator of that name.  :raises ConfigError: there is none."""
     return _load(OPERATORS, "telerig.operators", "virtual operator", name)

@@ -49,6 +49,8 @@ class TargetSpec:
         (SI, radians).
     :param state: stream and field where the measured counterpart is found; None for a base without one.
     :param home: where the robot waits for its operator.
+    :param gripping: those of ``names`` that close on things (a hand's, a gripper's): an object may keep them from where
+        they are sent, so the guard is lenient with them, and with no others, when operator and robot are matched.
     """
 
     name: str
@@ -61,6 +63,7 @@ class TargetSpec:
     home: tuple[float, ...]
     unit: str = "rad"
     state: tuple[str, str] | None = None
+    gripping: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for key in ("low", "high", "velocity", "acceleration", "home"):
@@ -68,6 +71,8 @@ class TargetSpec:
                 raise ValueError(
                     f"{self.name}: {key} has {len(getattr(self, key))} values for {len(self.names)} elements"
                 )
+        if unknown := set(self.gripping) - set(self.names):
+            raise ValueError(f"{self.name}: gripping names {', '.join(sorted(unknown))}, which are not elements of it")
 
     @property
     def size(self) -> int:

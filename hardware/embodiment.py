@@ -103,6 +103,7 @@ class Embodiment:
         if name not in self.targets:
             raise ConfigError(f"embodiment {self.name} has no target '{name}' (it has {', '.join(self.targets)})")
         groups = [self.group(g) for g in self.targets[name]]
+        grippers = {e.gripper for e in self.end_effectors}
 
         def cat(key: str) -> tuple[Any, ...]:
             return tuple(v for g in groups for v in getattr(g, key))
@@ -118,6 +119,7 @@ class Embodiment:
             cat("home"),
             "rad",
             (f"{device}/state", "position"),
+            self.joints([g.name for g in groups if g.name in grippers]),
         )
 
     def _base_target(self, device: str) -> TargetSpec:

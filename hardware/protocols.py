@@ -79,6 +79,9 @@ class DeviceContext:
     :param open_port: opens the byte pipe; None for drivers that have none.
     :param inputs: streams the driver asked for in ``inputs`` (a simulated camera reads the world's state), by name.
     :param emit: reports an event.
+    :param phase: 0…1, the part of its period by which a device that is polled (``exo_arm``) is shifted on the clock's
+        grid, so that devices of one rate do not all poll at the same instant; None: it begins when it is opened.  An
+        actuator gets none: it is read when its command has come.
     """
 
     name: str
@@ -86,6 +89,7 @@ class DeviceContext:
     open_port: Callable[[], Port] | None = None
     inputs: Mapping[str, StreamReader] = field(default_factory=dict)
     emit: Callable[[Event], None] = _ignore
+    phase: float | None = None
 
 
 class Device(Protocol):
@@ -108,7 +112,9 @@ class Device(Protocol):
 class Actuator(Device, Protocol):
     """A device that moves.  Only its worker's watchdog half of the guard calls ``send``, ``hold`` and ``damp``.
 
-    ``open`` leaves the robot limp or holding, never moving.  ``close`` damps, then torque off.
+    ``open`` leaves the robot limp or holding, never moving.  ``close`` damps what was told anything, then torque off.
+    A robot that would fall without torque, was found holding and was told nothing is left as it was found, and that is
+    said (an event): a session that sends nothing must drop nothing.
     """
 
     @property

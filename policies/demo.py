@@ -16,6 +16,7 @@ from telerig.policies.evaluate import Report, evaluate
 from telerig.policies.rollout import Outcome, rollout_spec
 from telerig.policies.statistics import wilson
 from telerig.teleop.bench.machine import machine
+from telerig.teleop.bench.origin import origin
 from telerig.teleop.bench.report import progress
 from telerig.teleop.rig import Rig, load_rig
 from telerig.teleop.teleoperate import TeleopRequest, teleoperate
@@ -72,10 +73,10 @@ def demo(request: DemoRequest) -> dict[str, Any]:
         raise ConfigError(f"{request.out}: already holds something; give a new folder with --out")
     rig = load_rig(request.rig)
     paths = {k: request.out / k for k in ("session", "run", "dataset", "checkpoint")}
-    watch = Stopwatch()
+    watch, measured = Stopwatch(), origin()
     operator = _record(request, paths["session"], paths["run"])
     watch.lap("record")
-    figures = recording_figures(rig, paths["session"], paths["run"] / "journals", "robot/upper")
+    figures = _read_back(rig, paths["session"], paths["run"])
     watch.lap("read back")
     dataset = _build(paths["session"], paths["dataset"], "all" if request.ci else "success")
     watch.lap("build")
@@ -95,6 +96,7 @@ def demo(request: DemoRequest) -> dict[str, Any]:
         "dataset": dataset,
         "training": training,
         "paths": {k: str(v) for k, v in paths.items()},
+        **measured,
         "machine": machine(),
     }
     if (picture := _picture(request, rig, paths["checkpoint"], report)) is not None:
@@ -119,6 +121,13 @@ def _record(request: DemoRequest, session: Path, run: Path) -> dict[str, Any]:
     return teleoperate(
         TeleopRequest(request.rig, session, operator="virtual", trials=request.episodes, seed=request.seed, folder=run)
     )
+
+
+def _read_back(rig: Rig, session: Path, run: Path) -> dict[str, Any]:
+    from telerig.datasets.progress import bar
+
+    reading = bar("reading back", lambda log: log.stem)
+    return recording_figures(rig, session, run / "journals", "robot/upper", reading)
 
 
 def _build(session: Path, out: Path, outcome: str) -> dict[str, Any]:
@@ -166,5 +175,6 @@ def _picture(request: DemoRequest, rig: Rig, checkpoint: Path, report: Report) -
         return None
     from telerig.policies.demo_picture import save_rollout
 
-    seed = next((o.seed for o in report.outcomes if o.success), report.outcomes[0].seed)
-    return save_rollout(rollout_spec(rig, str(checkpoint), seed), request.out)
+    shown = next((o for o in report.outcomes if o.success), report.outcomes[0])
+    with progress("drawing a rollout") as advance:
+        return save_rollout(rollout_spec(rig, str(checkpoint), shown.seed), shown.seconds, request.out, advance)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,24 @@ from telerig.teleop.plan import plan_devices
 from telerig.teleop.rig import Rig
 
 
-def recording_figures(rig: Rig, session: Path, journals: Path, target: str) -> dict[str, Any]:
-    """Loop rate and jitter, latency, samples and losses, frames, over all kept episodes of a session."""
+def recording_figures(
+    rig: Rig,
+    session: Path,
+    journals: Path,
+    target: str,
+    progress: Callable[[Iterable[Path]], Iterable[Path]] = iter,
+) -> dict[str, Any]:
+    """Loop rate and jitter, latency, samples and losses, frames, over all kept episodes of a session.
+
+    :param progress: wraps the episodes' logs, to show a bar.
+    """
     plans = plan_devices(rig)
     devices = {n: p.streams[0].name for n, p in plans.items() if p.device.rig.emulate}
     cameras = {s.name: s.rate_hz for p in plans.values() for s in p.streams if s.name.endswith("/color")}
     errors, latency, spans, ticks = [], [], [], 0
     samples = lost = frames = 0
     due = 0.0
-    for log in sorted((session / "episodes").glob("*.mcap")):
+    for log in progress(sorted((session / "episodes").glob("*.mcap"))):
         with RawLog(log) as raw:
             fields = raw.columns("loop/ticks").fields
             started, wanted = fields["started"].ravel().astype(np.int64), fields["due"].ravel().astype(np.int64)

@@ -10,6 +10,7 @@ from telerig.hardware.errors import ConfigError
 from telerig.policies.evaluate import Report, evaluate
 from telerig.policies.rollout import REPLAY, Outcome, RolloutSpec, rollout_spec
 from telerig.teleop.bench.machine import machine
+from telerig.teleop.bench.origin import origin
 from telerig.teleop.bench.report import progress, show
 from telerig.teleop.replay_run import virtual_rig
 from telerig.teleop.rig import Rig, load_rig
@@ -58,7 +59,7 @@ def _specs(request: EvalRequest, rig: Rig) -> list[RolloutSpec]:
 def run(request: EvalRequest) -> Report:
     """Evaluate, show, print.  :raises ConfigError, DataError: a wrong rig, agent or option; nothing runs."""
     rig = load_rig(request.rig)
-    specs = _specs(request, rig)
+    specs, measured = _specs(request, rig), origin()
     finished = 0
     with progress(f"eval {request.agent}") as advance:
 
@@ -68,7 +69,7 @@ def run(request: EvalRequest) -> Report:
             advance(finished / len(specs))
 
         report = evaluate(specs, request.processes, done)
-    result = report.to_json() | {"agent": request.agent, "rig": rig.name, "machine": machine()}
+    result = report.to_json() | {"agent": request.agent, "rig": rig.name, **measured, "machine": machine()}
     shown = {k: v for k, v in result.items() if k != "rollouts"}
     failed = [r["seed"] for r in result["rollouts"] if not r["success"]]
     show(f"telerig eval: {request.agent}", shown | {"failed_seeds": failed}, False)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from telerig.hardware.events import Level
 from telerig.hardware.scene import SceneRequest
 from telerig.teleop.episodes import EpisodeCommand
-from telerig.teleop.live import Steward
+from telerig.teleop.live import Steward, is_simulated
+from telerig.teleop.plan import DevicePlan
 from telerig.teleop.session import Session
 from telerig.teleop.states import State
 from telerig.teleop.trials import Trial
@@ -21,17 +22,21 @@ class PolicyTrials:
     """Poll :meth:`step` several times a second; done when all trials are.
 
     Between trials enable is released, the robot holds, and the scene starts anew with the robot at home.
+
+    :param may_reset: whether this program may reset an e-stop of the emulated stop switch: where nothing is real.
     """
 
-    def __init__(self, session: Session, steward: Steward, world: str, seeds: list[int], recording: bool) -> None:
+    def __init__(
+        self, session: Session, steward: Steward, world: str, seeds: list[int], recording: bool, may_reset: bool = False
+    ) -> None:
         self._session, self._steward, self._recording = session, steward, recording
         self._truth, self._state = session.reader(f"{world}/truth"), session.reader("session/state")
-        self._seeds = seeds
+        self._seeds, self._may_reset = seeds, may_reset
         self.results: list[Trial] = []
         self._since = self._session.clock.now()
         self._phase: Callable[[int, State], None] = self._stand_still
         self._steward.enable = False
-        self._reset = False
+        self._reset = self._press = 0  # when the reset was last asked for; the newest press of the e-stop
 
     def step(self) -> bool:
         """Look at what happened; whether all is done."""
@@ -40,25 +45,34 @@ class PolicyTrials:
         now, state = self._session.clock.now(), self._state.latest()
         if state is None:
             return False
+        self._press = self._session.control.newest_press  # looked at before `estop`: what comes later is never reset
         if self._session.control.estop:
-            for _ in range(len(self._seeds) - len(self.results)):
-                self._end(now, False, 0.0, "the e-stop was pressed")
-            return True
+            return self._end_all(now, "the e-stop was pressed")
         if (now - self._since) > GRACE_S * 1e9:
+            if State(int(state.array("state"))) is State.ESTOP:  # nothing that a new scene would change
+                return self._end_all(now, "the e-stop stays latched")
             self._end(now, False, 0.0, f"stuck: {self._phase.__name__.strip('_')}")
         else:
             self._phase(now, State(int(state.array("state"))))
         return len(self.results) >= len(self._seeds)
 
+    def _end_all(self, now: int, reason: str) -> bool:
+        while len(self.results) < len(self._seeds):
+            self._end(now, False, 0.0, reason)
+        return True
+
     def _next(self, now: int, phase: Callable[[int, State], None]) -> None:
-        self._phase, self._since, self._reset = phase, now, False
+        self._phase, self._since, self._reset = phase, now, now
 
     def _stand_still(self, now: int, state: State) -> None:
-        """Released: wait until nothing moves, then ask for the scene."""
-        if state is State.ESTOP and not self._session.control.estop and now - self._since > SETTLE_S * 1e9:
-            if not self._reset:  # the emulated stop switch had opened; a pressed e-stop is nobody's to reset
-                self._session.control.reset_estop()
-            self._reset = True
+        """Released: wait until nothing moves, then ask for the scene.
+
+        An emulated stop switch that had opened is reset each second; a pressed e-stop, or a real switch, is a person's
+        to reset.
+        """
+        if state is State.ESTOP and self._may_reset and now - self._reset > SETTLE_S * 1e9:
+            self._session.control.reset_estop(self._press)
+            self._reset = now
         if state in (State.IDLE, State.HOLD, State.DAMPED):
             request = SceneRequest(len(self.results) + 1, self._seeds[len(self.results)], reset_robot=True)
             self._session.writer("session/scene").write(request.to_sample(now))
@@ -102,3 +116,8 @@ class PolicyTrials:
             self._steward.episode(EpisodeCommand.DISCARD)  # ignored where nothing is recorded yet
         self._steward.enable = False
         self._next(now, self._stand_still)
+
+
+def all_emulated(plans: Mapping[str, DevicePlan]) -> bool:
+    """Whether robot and pedals are emulated, so that a program may reset the e-stop of the pedals' stop switch."""
+    return is_simulated(plans) and all(p.device.rig.emulate for p in plans.values() if p.pedals)

@@ -12,8 +12,10 @@ from typing import Any
 from telerig.hardware.errors import ConfigError
 from telerig.policies.checkpoint import load_spec
 from telerig.policies.chunk import chunk_stream
-from telerig.policies.policy_trials import PolicyTrials
+from telerig.policies.policy_trials import PolicyTrials, all_emulated
 from telerig.policies.rigs import policy_rig
+from telerig.teleop.bench.machine import machine
+from telerig.teleop.bench.origin import origin
 from telerig.teleop.live import LiveOptions, is_simulated
 from telerig.teleop.operate import operate, running
 from telerig.teleop.plan import plan_devices
@@ -45,7 +47,7 @@ def run_policy(request: RunRequest) -> dict[str, Any]:
     :raises DataError: the checkpoint does not fit the rig.
     :raises ConfigError: unattended with a real robot.
     """
-    spec = load_spec(request.checkpoint)
+    measured, spec = origin(), load_spec(request.checkpoint)
     rig = policy_rig(load_rig(request.rig, request.emulate), spec)
     plans = plan_devices(rig)
     if request.trials and not (request.unattended and is_simulated(plans)):
@@ -69,7 +71,8 @@ def run_policy(request: RunRequest) -> dict[str, Any]:
         trials = None
         if request.trials:
             seeds = list(range(request.seed, request.seed + request.trials))
-            trials = PolicyTrials(session, steward, world_of(plans), seeds, request.record is not None)
+            recording, may_reset = request.record is not None, all_emulated(plans)
+            trials = PolicyTrials(session, steward, world_of(plans), seeds, recording, may_reset)
 
         def done() -> bool:
             over = end is not None and session.clock.now() >= end
@@ -77,6 +80,7 @@ def run_policy(request: RunRequest) -> dict[str, Any]:
 
         operate(rig, session, steward, str(request.record or ""), done, threading.Event())
         result: dict[str, Any] = {"samples": {n: session.reader(n).written for n in session.memories}}
+    result |= {**measured, "machine": machine()}
     if trials is not None:
         result["success"] = [sum(t.success for t in trials.results), len(trials.results)]
         result["trials"] = [asdict(t) for t in trials.results]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -21,6 +20,7 @@ from telerig.policies.data import load as load_data
 from telerig.policies.data import statistics
 from telerig.policies.spec import CameraInput, PolicySpec
 from telerig.policies.train import Progress, TrainConfig, Trainer
+from telerig.teleop.bench.origin import origin
 
 SAVE_EVERY_NS = 60_000_000_000
 LATENCY_RUNS = 20
@@ -104,18 +104,18 @@ def train_checkpoint(run: RunConfig, config: TrainConfig, clock: Clock, hooks: H
     trainer = Trainer(data, statistics(data, config.options, low, high), config, clock, started)
     if run.resume:
         trainer.restore(load_training(run.out))
-    origin = {"dataset_hash": dataset.content_hash, "dataset": run.dataset.name, **software()}
+    provenance = {"dataset_hash": dataset.content_hash, "dataset": run.dataset.name, **software()}
     saved = clock.now()
 
     def report(progress: Progress) -> None:
         nonlocal saved
         hooks.training(progress)
         if clock.now() - saved > SAVE_EVERY_NS:
-            save(run.out, trainer.checkpoint(origin), trainer.state())
+            save(run.out, trainer.checkpoint(provenance), trainer.state())
             saved = clock.now()
 
     trainer.run(report, hooks.stop)
-    checkpoint = trainer.checkpoint(origin)
+    checkpoint = trainer.checkpoint(provenance)
     finished = replace(checkpoint, spec=replace(spec, latency_ns=_latency(trainer, clock)))
     save(run.out, finished, trainer.state())
     p = trainer.progress()
@@ -134,13 +134,7 @@ def software() -> dict[str, Any]:
             packages[name] = version(name)
         except PackageNotFoundError:
             packages[name] = None
-    folder = Path(__file__).resolve().parent
-    try:
-        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)
-        commit = done.stdout.strip() if done.returncode == 0 else None
-    except OSError:
-        commit = None
-    return {"commit": commit, "packages": packages}
+    return {"commit": origin()["commit"], "packages": packages}
 
 
 def _limits(meta: Mapping[str, Any], spec: PolicySpec) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

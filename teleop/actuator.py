@@ -8,13 +8,13 @@ command outlives its ttl and the robot holds, then damps.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from telerig.hardware.commands import Command, Mode, TargetSpec, from_sample
-from telerig.hardware.errors import CommandRefused, DeviceLost
+from telerig.hardware.errors import CommandRefused, DeviceLost, TelerigError
 from telerig.hardware.events import Event, Level
 from telerig.hardware.protocols import Actuator, Clock, StreamReader
 from telerig.hardware.samples import Sample
@@ -176,6 +176,16 @@ def run(child: Child) -> None:
         except DeviceLost as error:
             keeper.lost(error)
             loop.forget()
-    if keeper.is_open:
-        device.damp()
-        device.close()
+    if keeper.is_open and was_told(child, loop.targets):
+        with contextlib.suppress(TelerigError):  # close() says what does not go
+            device.damp()
+    keeper.close()
+
+
+def was_told(child: Child, targets: Sequence[TargetSpec]) -> bool:
+    """Whether this session has told the robot anything, perhaps through a worker that is dead by now.
+
+    The streams outlive their writers.  A driver's own object does not: after a crash it takes what this session moved for
+    what somebody else left holding.
+    """
+    return any(child.reader(f"{t.name}/applied").written for t in targets)

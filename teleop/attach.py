@@ -14,7 +14,7 @@ from telerig.hardware.clock import RealClock
 from telerig.hardware.errors import ConfigError
 from telerig.hardware.specs import StreamSpec
 from telerig.teleop.control import ControlBlock
-from telerig.teleop.stream import SharedReader, StreamMemory
+from telerig.teleop.stream import SharedReader, StreamMemory, StreamWriter
 
 _PER_MESSAGE = 200  # the kernel passes at most 253 descriptors in one message
 
@@ -89,4 +89,9 @@ class Attached:
         self.control = ControlBlock(fds[0])
         self.facts: dict[str, Any] = head["facts"]
         specs = [StreamSpec.from_json(s) for s in head["streams"]]
-        self.readers = {s.name: SharedReader(StreamMemory(s, fd)) for s, fd in zip(specs, fds[1:], strict=True)}
+        self._memories = {s.name: StreamMemory(s, fd) for s, fd in zip(specs, fds[1:], strict=True)}
+        self.readers = {name: SharedReader(memory) for name, memory in self._memories.items()}
+
+    def writer(self, stream: str) -> StreamWriter:
+        """The writing end of a stream that nobody in the session writes: emulated sensor values, moved from outside."""
+        return StreamWriter(self._memories[stream])

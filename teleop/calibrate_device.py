@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from telerig.hardware.samples import Sample
 from telerig.hardware.specs import StreamSpec
 from telerig.teleop import cockpit_build, rig
 from telerig.teleop.calibrate import Wizard
+from telerig.teleop.calibrate_rehearsal import rehearsal
 from telerig.teleop.open_port import port_opener
 
 SILENT_NS = 2_000_000_000
@@ -26,7 +29,7 @@ SILENT_NS = 2_000_000_000
 def find(loaded: rig.Rig, name: str) -> tuple[rig.Device, str, StreamSpec]:
     """The device, what it is calibrated as, and the stream to watch.
 
-    :raises ConfigError: no such device, nothing to calibrate, or it is emulated.
+    :raises ConfigError: no such device, or nothing to calibrate.
     """
     device = loaded.devices.get(name)
     if device is None:
@@ -34,17 +37,19 @@ def find(loaded: rig.Rig, name: str) -> tuple[rig.Device, str, StreamSpec]:
     found = cockpit_build.kind_of(cockpit_build.device_streams(device))
     if found is None or hasattr(device.driver, "send"):
         raise ConfigError(f"{loaded.path}: device '{name}' (driver {device.rig.driver}) has nothing to calibrate")
-    if device.rig.emulate:
-        raise ConfigError(f"{loaded.path}: device '{name}' is emulated and needs no calibration")
     return device, *found
 
 
-def open_device(device: rig.Device, clock: Clock) -> Any:
+@contextmanager
+def opened(device: rig.Device, clock: Clock) -> Iterator[Any]:
     """The driver's object, open.  :raises DeviceOpenError: it is not there."""
     opener = port_opener({"port": device.rig.port, "baud": device.baud})
     driver = device.driver(device.config, DeviceContext(device.name, clock, opener))
     driver.open()
-    return driver
+    try:
+        yield driver
+    finally:
+        driver.close()
 
 
 def converse(
@@ -98,12 +103,28 @@ def save(loaded: rig.Rig, device: rig.Device, values: Calibration) -> Path:
     return loaded.calibration_path
 
 
-def calibrate(path: Path, name: str, signs: bool) -> None:
-    """What ``telerig calibrate`` does.  :raises ConfigError: see :func:`find`; there is no terminal; it was given up."""
+def shown(values: Calibration) -> str:
+    """Calibration values in a line a field."""
+    fields = asdict(values)
+    names = fields.pop("names")
+    lines = (
+        f"  {key}: " + ", ".join(f"{n} {v:g}" for n, v in zip(names, found, strict=True))
+        for key, found in fields.items()
+    )
+    return "\n".join(lines)
+
+
+def calibrate(path: Path, name: str, signs: bool, emulate: bool = False) -> None:
+    """What ``telerig calibrate`` does.  An emulated device is rehearsed with, and nothing is saved.
+
+    :raises ConfigError: see :func:`find`; there is no emulator to rehearse with, no terminal; it was given up.
+    """
     from telerig.teleop.keyboard import Keyboard
 
-    loaded = rig.load_rig(path)
+    loaded = rig.load_rig(path, emulate)
     device, kind, spec = find(loaded, name)
+    if emulate and not device.rig.emulate:  # else it would be the real one, and its values saved
+        raise ConfigError(f"{path}: device '{name}': driver {device.rig.driver} has no emulator to rehearse with")
     field = cockpit_build.FIELD[kind]
     wizard = Wizard(kind, spec.array(field).axes, signs=signs)
     calibration.load(loaded.calibration_path)  # a broken file is said before the wearer has done the work
@@ -118,10 +139,13 @@ def calibrate(path: Path, name: str, signs: bool) -> None:
                 raise ConfigError(f"given up; {loaded.calibration_path} is as it was")
             return "\n" in keys or "\r" in keys
 
-        driver = open_device(device, clock)
-        try:
+        rehearsed = device.rig.emulate
+        with rehearsal(device, wizard, clock) if rehearsed else opened(device, clock) as driver:
             print(f"Calibrating {name} ({device.rig.driver}).  q gives up.")
+            if rehearsed:
+                print("It is emulated: a simulated wearer does what is asked; press Enter at each step.")
             values = converse(wizard, driver, spec, field, clock, confirmed, print)
-        finally:
-            driver.close()
-    print(f"Saved to {save(loaded, device, values)}")
+    if rehearsed:
+        print(f"A rehearsal, not saved: an emulated device needs no calibration.  Measured:\n{shown(values)}")
+    else:
+        print(f"Saved to {save(loaded, device, values)}")

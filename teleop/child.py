@@ -1,8 +1,8 @@
 """Inside a session's process: what it was told, its streams, its clock, its heartbeat.
 
 Started by :mod:`telerig.teleop.session` as ``python -m telerig.teleop.child FD``; the descriptor holds a JSON object.
-Workers ignore SIGINT (Ctrl-C reaches the whole terminal; the session ends in order instead) and take SIGTERM as "end
-in order"; they die with their parent.
+Workers ignore what a terminal sends to everybody in it (Ctrl-C, Ctrl-\\, Ctrl-Z, a closed window): it is the command
+line's, and they do what follows from its end or silence.  They take SIGTERM as "end in order" and die with their parent.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from telerig.hardware.specs import StreamSpec
 from telerig.teleop import realtime
 from telerig.teleop.control import ControlBlock
 from telerig.teleop.stream import SharedReader, StreamMemory, StreamWriter
+
+# Ctrl-\ and Ctrl-Z too: else they would take the watchdog half beside the robot together with the loop
+TERMINAL = (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGHUP)
 
 
 class Child:
@@ -148,7 +151,8 @@ def main() -> None:
         told = json.loads(file.read())
     realtime.name_process(told["name"])
     realtime.die_with_parent(told["parent"])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in TERMINAL:
+        signal.signal(number, signal.SIG_IGN)
     child = Child(told)
     signal.signal(signal.SIGTERM, child.terminate)
     module, _, function = told["role"].partition(":")

@@ -1,17 +1,23 @@
 """The session's control block: a few words in shared memory that every process of a session sees.
 
-The e-stop is a word any process may set; only an explicit reset clears it.  Every process has a heartbeat; the loop and
-the actuators' watchdogs look at the beats of those they depend on.
+The e-stop is a word any process may set.  A reset is asked for by a person and granted by the loop's state machine: only
+then is the word cleared.  Shared memory knows no atomic "add one" here, so a press is not counted but given a number of
+its own: every writer only ever writes one aligned 64-bit word, and the word is set while the newest press is not the one
+that was cleared last.  Whatever the order, a press that the clearing process has not seen stays.
+
+Every process has a heartbeat; the loop and the actuators' watchdogs look at the beats of those they depend on.
 """
 
 from __future__ import annotations
 
 import mmap
 import os
+import secrets
 
-_ESTOP, _STOP, _RESET, _GO = range(4)  # 32-bit words; then the beats (64 bits each), then one word a process: gone
+_STOP, _RESET, _GO = range(3)  # 32-bit words (and a spare one); then 64 bits each:
+_PRESSED, _CLEARED, _ASKED = 2, 3, 4  # numbers of presses: the newest, the one cleared last, the one to be cleared
 PROCESSES = 64
-_BEATS, _GONE = 2, 4 + 2 * PROCESSES
+_BEATS, _GONE = 5, 2 * (5 + PROCESSES)  # beats are 64-bit words too; after them one 32-bit word a process: gone
 _SIZE = 4 * (_GONE + PROCESSES)
 
 
@@ -24,26 +30,45 @@ class ControlBlock:
             os.ftruncate(self.fd, _SIZE)
         self._map = mmap.mmap(self.fd, _SIZE)
         view = memoryview(self._map)
-        self._words, self._beats = view.cast("I"), view.cast("q")
+        self._words, self._longs = view.cast("I"), view.cast("q")
 
     @property
     def estop(self) -> bool:
         """Whether somebody pressed the e-stop (latched)."""
-        return bool(self._words[_ESTOP])
+        cleared = self._longs[_CLEARED]  # read before the newest press: a press between the two reads counts as set
+        return self._longs[_PRESSED] != cleared
+
+    @property
+    def newest_press(self) -> int:
+        """Which press of the e-stop is the newest: its number, 0 before the first.  Numbers have no order."""
+        return self._longs[_PRESSED]
 
     def press_estop(self) -> None:
-        """Stop everything.  Anybody may; nothing but :meth:`reset_estop` undoes it."""
-        self._words[_ESTOP] = 1
+        """Stop everything.  Anybody may; only a reset that the loop grants undoes it."""
+        self._longs[_PRESSED] = secrets.randbits(62) + 1
 
-    def reset_estop(self) -> None:
-        """The explicit reset, asked for by a person; also counts, so that the loop sees a new one."""
-        self._words[_ESTOP] = 0
-        self._words[_RESET] += 1
+    def reset_estop(self, press: int | None = None) -> None:
+        """Ask for the reset; nothing is cleared before the loop's state machine grants it.
+
+        :param press: the newest press that the asker knows of; by default the newest at this moment.  A later one makes
+            the loop refuse the reset.
+        """
+        self._longs[_ASKED] = self.newest_press if press is None else press
+        self._words[_RESET] += 1  # two at the same moment may count as one: then one of them asks again
 
     @property
     def resets(self) -> int:
         """How many resets were asked for."""
         return self._words[_RESET]
+
+    @property
+    def asked_press(self) -> int:
+        """The newest press that whoever asked for the last reset knew of."""
+        return self._longs[_ASKED]
+
+    def clear_estop(self, press: int) -> None:
+        """Clear that press and those before it.  For the loop alone, when it leaves ESTOP; a newer press stays."""
+        self._longs[_CLEARED] = press
 
     @property
     def stopping(self) -> bool:
@@ -65,11 +90,11 @@ class ControlBlock:
 
     def beat(self, index: int, now: int) -> None:
         """Say that process ``index`` lives."""
-        self._beats[_BEATS + index] = now
+        self._longs[_BEATS + index] = now
 
     def last_beat(self, index: int) -> int:
         """When process ``index`` last said so; 0 before the first time."""
-        return self._beats[_BEATS + index]
+        return self._longs[_BEATS + index]
 
     def note_gone(self, index: int, gone: bool) -> None:
         """The parent saw that process ``index`` is dead or stopped (or runs again), which is quicker than missing its beats."""

@@ -40,7 +40,7 @@ SLOW = 0.3  # rad/s, while homing and matching
 SLOW_HEIGHT = 0.1  # m/s
 JUMP_RAD = 0.8  # what GELLO takes for its start gate: no wearer moves that far between two samples
 JUMP_CATCH_UP_S = 0.25
-PRESSING_RAD = 0.8  # a joint may be this far from where it was sent (it squeezes an object) and still count as matched
+PRESSING_RAD = 0.8  # a finger may be this far from where it was sent (it squeezes an object) and still count as matched
 BASE_SIZE = 4
 Measured = Mapping[str, NDArray[np.float64] | None]
 _MOVING = (State.HOMING, State.MATCHING, State.ENGAGED)
@@ -95,6 +95,7 @@ class Shaper:
         self._a_max = np.array([x for t in targets for x in t.acceleration])
         self._base = np.array([t.mode is Mode.BASE_VELOCITY_HEIGHT for t in targets for _ in t.names])
         self._rate = np.array([t.mode is Mode.BASE_VELOCITY_HEIGHT and i < 3 for t in targets for i in range(t.size)])
+        self._grips = np.array([name in t.gripping for t in targets for name in t.names])
         self._steered = np.array([t.name in self.driven for t in targets for _ in t.names])
         self._velocity = {t.name: np.array(t.velocity) for t in targets}
         self._v_slow = np.minimum(self._v_max, np.where(self._base, SLOW_HEIGHT, SLOW))
@@ -266,12 +267,13 @@ class Shaper:
     def _distance(self) -> Vector:
         """(n,) between intended and robot.
 
-        A joint kept from its goal by an object in the hand counts from where it was sent, if it is near that.
+        A finger kept from its goal by an object counts from where it was sent, if it is near that.  No other joint does:
+        an arm that does not follow is never matched.
         """
         seen: Vector = np.abs(self._goal - self._measured)
         sent = np.abs(self._goal - self._p)
         if self._state is State.MATCHING:
-            near = np.abs(self._p - self._measured) <= PRESSING_RAD
+            near = self._grips & (np.abs(self._p - self._measured) <= PRESSING_RAD)
             seen = np.where(near, np.minimum(seen, sent), seen)
         return seen
 

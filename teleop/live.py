@@ -10,6 +10,7 @@ from typing import Any
 
 from telerig.hardware.commands import Mode
 from telerig.hardware.errors import ConfigError, DeviceError
+from telerig.hardware.events import Level
 from telerig.teleop import realtime
 from telerig.teleop.body_build import load_drive
 from telerig.teleop.body_rig import body_settings
@@ -31,6 +32,7 @@ from telerig.teleop.session import ProcessSpec, Session
 
 COCKPIT = {"factory": "telerig.teleop.cockpit_build:build"}
 BEAT_S = 0.03
+BLIND_S = 0.4  # keys that nobody looked at for so long cannot have released enable: it lapses
 
 
 @dataclass(frozen=True)
@@ -128,13 +130,24 @@ def build(rig: Rig, folder: Path, options: LiveOptions) -> Session:
 
 
 class Steward(threading.Thread):
-    """Beats, supervises and passes on the operator's keys, 30 times a second, whatever the screen is doing."""
+    """Beats, supervises and passes on the operator's keys, 30 times a second, whatever the screen is doing.
 
-    def __init__(self, session: Session, drive: KeyDrive | None = None) -> None:
+    Enable from a keyboard is a latch.  Where its keys are looked at (:meth:`look`) but were not for 0.4 s, because a
+    terminal blocks, nobody can open it: it counts as released, and has to be released before a press counts again.
+
+    :ivar enable: held, as the newest key says.
+    :param unattended: a program holds enable, not a keyboard.
+    :param drive: the keyboard as pedals.
+    """
+
+    def __init__(self, session: Session, unattended: bool = False, drive: KeyDrive | None = None) -> None:
         super().__init__(name="steward", daemon=True)
         self.drive = drive  # the keyboard as pedals
         self.session = session
-        self.enable = False
+        self.enable = self._unattended = unattended
+        self._looked: int | None = None
+        self._lapsed = False
+        self._reset: int | None = None  # the newest press of the e-stop that whoever asks for the reset knows of
         self._end = threading.Event()
 
     def run(self) -> None:
@@ -142,10 +155,44 @@ class Steward(threading.Thread):
         realtime.fifo(realtime.BUS)
         while not self._end.wait(BEAT_S):
             self.session.supervise()
-            sample = operator_sample(self.enable, self.session.control.resets, self.session.clock.now())
-            self.session.writer("session/operator").write(sample)
+            self.pass_on()
+
+    def pass_on(self) -> None:
+        """What the newest keys mean, to the loop."""
+        known, self._reset = self._reset, None
+        now, control = self.session.clock.now(), self.session.control
+        self.session.writer("session/operator").write(operator_sample(self._held(now), control.resets, now))
+        if self.drive is not None:
+            self.session.writer(DRIVE.name).write(self.drive.sample(now))
+        if known is not None:
+            control.reset_estop(known)  # after the sample: who sees the request sees enable as it was then
+
+    def _held(self, now: int) -> bool:
+        if not self.enable:
+            self._lapsed = False
+        elif self._looked is not None and now - self._looked > BLIND_S * 1e9:
+            self._lapse()
+        return self.enable and not self._lapsed
+
+    def _lapse(self) -> None:
+        if not (self._lapsed or self._unattended or self.session.control.stopping):
+            self._lapsed = True
             if self.drive is not None:
-                self.session.writer(DRIVE.name).write(self.drive.sample(self.session.clock.now()))
+                self.drive.still()
+            text = f"no key was looked at for {BLIND_S} s, the terminal blocks: enable counts as released"
+            self.session.say(Level.WARNING, "session.blind", text)
+
+    def look(self) -> bool:
+        """The operator's keys are looked at now; whether that was too long ago, so that they were typed blind."""
+        before, self._looked = self._looked, self.session.clock.now()
+        blind = before is not None and self._looked - before > BLIND_S * 1e9
+        if blind and self.enable:
+            self._lapse()
+        return blind
+
+    def reset(self) -> None:
+        """Ask for the e-stop's reset, with the enable of this moment."""
+        self._reset = self.session.control.newest_press
 
     def end(self) -> None:
         """Stop beating (the session must be ending)."""

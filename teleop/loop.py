@@ -125,8 +125,12 @@ class LoopCore:
                 home=self._home and not self._options.dry_run,
                 homed=self.shaper.homed,
                 reset=switches.reset,
+                again=switches.again,
+                unheard=switches.unheard,
             ),
         )
+        if status.changed and status.previous is State.ESTOP:
+            self._operator.reset_granted()  # before anything is sent: the watchdog half takes nothing while the word is set
         self._home = self._home and status.state is State.IDLE
         if status.changed and status.state is State.MATCHING:
             self.agent.reset()  # whatever it had in mind belongs to before

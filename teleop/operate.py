@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import signal
+import errno
 import sys
 import tempfile
 import threading
@@ -17,19 +17,21 @@ from telerig.hardware.errors import DeviceError, DeviceIdentityError
 from telerig.hardware.events import Level
 from telerig.teleop import realtime
 from telerig.teleop.episodes import EpisodeCommand
-from telerig.teleop.keyboard import Keyboard
+from telerig.teleop.keyboard import Keyboard, to_nowhere
 from telerig.teleop.keyboard_drive import HELP, KeyDrive
 from telerig.teleop.live import LiveOptions, Steward, build, wait_until_running
 from telerig.teleop.plan import plan_devices
 from telerig.teleop.rig import Rig
 from telerig.teleop.screen import Screen
 from telerig.teleop.session import Session
+from telerig.teleop.signals import ends_in_order, interruptible
 
 EPISODE_KEYS = {
     "n": EpisodeCommand.START, "k": EpisodeCommand.KEEP, "d": EpisodeCommand.DISCARD,
     "s": EpisodeCommand.LABEL_SUCCESS, "f": EpisodeCommand.LABEL_FAILURE,
 }  # fmt: skip
-ENOUGH_S = 0.15
+LOOK_S = 0.05  # between two looks at events and state: who operates is told at once
+DRAW_S = 0.15  # between two pictures when nothing but figures changes
 
 
 @contextmanager
@@ -42,9 +44,9 @@ def running(rig: Rig, options: LiveOptions, folder: Path | None = None) -> Itera
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="telerig-")))
         session = build(rig, folder, options)
+        stack.enter_context(ends_in_order(session.control))
         stack.enter_context(session)
-        steward = Steward(session, key_drive(rig))
-        steward.enable = options.unattended
+        steward = Steward(session, options.unattended, key_drive(rig))
         steward.start()
         stack.callback(steward.end)
         stack.callback(session.control.ask_to_stop)
@@ -64,39 +66,22 @@ def key_drive(rig: Rig) -> KeyDrive | None:
     return KeyDrive(targets[str(table["target"])])  # build() has checked the table
 
 
-@contextmanager
-def interruptible(stop: threading.Event) -> Iterator[None]:
-    """Ctrl-C and SIGTERM set ``stop``, so that a session ends in order; a second Ctrl-C is an impatient one."""
-
-    def ask(*_: object) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 class Keys:
     """What single keys do to a session."""
 
     def __init__(self, session: Session, steward: Steward, stop: threading.Event) -> None:
         self._session, self._steward, self._stop = session, steward, stop
 
-    def press(self, key: str) -> None:
-        """Act on one key; unknown keys release enable, because in a fright people hit anything."""
+    def press(self, key: str, blind: bool = False) -> None:
+        """Act on one key; unknown keys release enable, because in a fright people hit anything.
+
+        :param blind: it was typed at a screen that stood still: it may release enable, not press it.
+        """
         drive = self._steward.drive
-        if drive is not None and drive.press(key):
+        if drive is not None and not blind and drive.press(key):
             return
         if key == " ":
-            self._steward.enable = not self._steward.enable
+            self._steward.enable = not self._steward.enable and not blind
             if drive is not None:
                 drive.still()
             return
@@ -108,7 +93,7 @@ class Keys:
         elif key in "x\x1b":
             self._session.control.press_estop()
         elif key == "r":
-            self._session.control.reset_estop()
+            self._steward.reset()
         elif key == "q":
             self._stop.set()
 
@@ -126,27 +111,84 @@ def operate(
     screen = Screen(session, rig.name, keyboard_enable, recording, HELP if steward.drive is not None else "")
     if not realtime.fifo_granted():
         session.say(Level.WARNING, "session.no_realtime", "real-time priorities are refused here: expect jitter")
-    with Keyboard() as keyboard, interruptible(stop):
+    with interruptible(session.control) as asked, Keyboard() as keyboard:
         keys = Keys(session, steward, stop)
         live = Live(console=console, auto_refresh=False, screen=False) if console.is_terminal else None
-        with live or ExitStack():
-            while not (stop.is_set() or session.failed or screen.wrong or session.control.stopping or done()):
-                for key in keyboard.keys(ENOUGH_S):
-                    keys.press(key)
+        drawn = 0
+        with _while_there(keyboard), live or ExitStack(), _ending(session):
+            while not (asked.to_end or stop.is_set() or session.failed or screen.wrong or session.control.stopping):
+                if done():
+                    break
+                _obey(keyboard, keys, steward)
                 if not keyboard.present:
-                    stop.wait(ENOUGH_S)
-                _show(live, screen, console)
+                    stop.wait(LOOK_S)
+                if live is None:
+                    _print(screen)
+                elif screen.changed() or session.clock.now() - drawn >= DRAW_S * 1e9:
+                    drawn = session.clock.now()
+                    _draw(live, screen, console)
     if session.failed:
         raise DeviceError(session.failed)
     if screen.wrong:
         raise DeviceIdentityError(screen.wrong)
 
 
-def _show(live: Live | None, screen: Screen, console: Console) -> None:
-    if live is None:
-        for event in screen.collect():
+def _obey(keyboard: Keyboard, keys: Keys, steward: Steward) -> None:
+    typed = keyboard.keys(LOOK_S)
+    blind = steward.look()
+    if blind:
+        keyboard.resume()
+    for key in typed:
+        keys.press(key, blind)
+
+
+class _ScreenGoneError(Exception):
+    """What is shown reaches nobody any more."""
+
+
+@contextmanager
+def _ending(session: Session) -> Iterator[None]:
+    """Ask the session to end, before anything more is written: a terminal may block, and a further hang-up may come."""
+    try:
+        yield
+    finally:
+        session.control.ask_to_stop()
+
+
+@contextmanager
+def _while_there(keyboard: Keyboard) -> Iterator[None]:
+    """A screen that went away ends the session as ``q`` does; what else cannot be read or written is an error."""
+    try:
+        yield
+    except _ScreenGoneError:
+        to_nowhere(2)
+    except OSError as error:
+        if error.errno != errno.EIO or not keyboard.forget_lost_terminals():
+            raise
+    finally:
+        keyboard.forget_lost_terminals()
+
+
+@contextmanager
+def _showing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EIO, errno.EPIPE):
+            raise
+        raise _ScreenGoneError from error
+
+
+def _print(screen: Screen) -> None:
+    """Where there is no terminal: the events, a line each."""
+    for event in screen.collect():
+        with _showing():
             print(f"{event.level.value:7} {event.source}: {event.text}", file=sys.stderr, flush=True)
-        return
-    live.update(screen.render(), refresh=True)
-    if screen.bell():
-        console.bell()
+
+
+def _draw(live: Live, screen: Screen, console: Console) -> None:
+    picture = screen.render()
+    with _showing():
+        live.update(picture, refresh=True)
+        if screen.bell():
+            console.bell()

@@ -36,12 +36,18 @@ def operator_sample(enable: bool, resets: int, now: int) -> Sample:
 
 @dataclass(frozen=True, slots=True)
 class Hands:
-    """One tick's switches."""
+    """One tick's switches.
+
+    ``reset``: it was asked for since the last tick;  ``again``: but the e-stop was pressed after that;  ``unheard``: the
+    pedal box is silent, so nobody knows whether *stop* is closed.
+    """
 
     enable: bool
     stop: bool
     estop: bool
     reset: bool
+    again: bool
+    unheard: bool
     episode: EpisodeCommand | None
 
 
@@ -59,6 +65,7 @@ class OperatorInput:
         self._switches = Switches()
         self._seen = -1
         self._resets = control.resets
+        self._granted = 0  # the press that a granted reset clears
         self._ticks = 0
         self._released = True
 
@@ -71,17 +78,26 @@ class OperatorInput:
         """What holds at this instant."""
         resets, self._resets = self._resets, self._control.resets
         reset = self._resets != resets
+        if reset:
+            self._granted = self._control.asked_press
         enable, stop, episode = False, False, None
         if self._pedals:
             enable, stop, episode = self._read_pedals(now)
         else:
             enable = self._held(now)
-        if self._unattended:
+        if self._unattended and state is State.ESTOP:
+            self._ticks, enable = 0, enable and bool(self._pedals)  # a foot refuses the reset, nobody's press does not
+        elif self._unattended:
             # the state machine wants to see a press: released for half a second outside of motion, then held
             self._ticks = 0 if state is State.HOMING else self._ticks + 1
             pressed = state in (State.MATCHING, State.ENGAGED) or self._ticks % 150 > 100
             enable = pressed and self._keyboard(now)
-        return Hands(enable, stop, self._control.estop, reset, episode)
+        again = reset and self._control.newest_press != self._granted
+        return Hands(enable, stop, self._control.estop, reset, again, self._unheard(now), episode)
+
+    def reset_granted(self) -> None:
+        """The state machine left ESTOP: clear the word, but for a press it has not seen."""
+        self._control.clear_estop(self._granted)
 
     def _held(self, now: int) -> bool:
         """Enable from the keyboard.  After a silence (the command line was suspended) it has to be seen released first."""
@@ -98,13 +114,17 @@ class OperatorInput:
         keys = self._readers[OPERATOR.name].latest()
         return keys is not None and now - keys.t_arrival < FRESH_NS and bool(keys.array("enable"))
 
+    def _unheard(self, now: int) -> bool:
+        sample = self._readers[self._pedals].latest() if self._pedals else None
+        return bool(self._pedals) and (sample is None or now - sample.t_arrival > PEDALS_FRESH_NS)
+
     def _read_pedals(self, now: int) -> tuple[bool, bool, EpisodeCommand | None]:
         sample = self._readers[self._pedals].latest()
         if sample is None:
             return False, False, None  # never seen: nothing can be enabled, but nothing ran that could be stopped
         if now - sample.t_arrival > PEDALS_FRESH_NS:
             self._switches.forget()  # whatever held the robot, a foot that stayed on the pedal is no new press
-            return False, now - sample.t_arrival > PEDALS_GONE_NS, None
+            return False, self._switches.stop or now - sample.t_arrival > PEDALS_GONE_NS, None
         if sample.seq != self._seen:
             self._seen = sample.seq
             press = self._switches.update(sample.t_sample, sample.array("switches"))

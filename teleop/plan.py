@@ -68,7 +68,12 @@ class DevicePlan:
 
 
 def plan_devices(rig: Rig) -> dict[str, DevicePlan]:
-    """Ask every driver what it will stream.  :raises ConfigError: an input nobody makes, or two robots."""
+    """Ask every driver what it will stream.
+
+    Several devices may move, as long as they are of one embodiment: a recording names one.
+
+    :raises ConfigError: an input nobody makes, nothing that moves, robots of two embodiments.
+    """
     plans: dict[str, DevicePlan] = {}
     clock = RealClock(0)
     for name, device in rig.devices.items():
@@ -84,7 +89,16 @@ def plan_devices(rig: Rig) -> dict[str, DevicePlan]:
                 )
     if not any(p.moves for p in plans.values()):
         raise ConfigError(f"{rig.path}: no device of this rig moves; add an actuator")
+    robots = {name: p.device.name for p in plans.values() if p.moves and (name := embodiment_of(p.device))}
+    if len(robots) > 1:
+        both = ", ".join(f"devices.{device} ({name})" for name, device in robots.items())
+        raise ConfigError(f"{rig.path}: robots of {len(robots)} embodiments, and a session has one: {both}")
     return plans
+
+
+def embodiment_of(device: Device) -> str:
+    """The name of a robot's embodiment, "" for devices without."""
+    return str(getattr(device.config, "embodiment", ""))
 
 
 def own_streams() -> list[StreamSpec]:
@@ -128,6 +142,9 @@ def device_process(rig: Rig, plan: DevicePlan, folder: Path) -> ProcessSpec:
     config = device.config_values
     settings: dict[str, Any] = {"driver": device.rig.driver, "config": config, "baud": device.baud}
     settings["rate_hz"] = rig.file.session.rate_hz
+    if not plan.moves:  # an actuator is read when its command has come, whatever the grid
+        alike = [name for name, other in rig.devices.items() if other.driver is device.driver]
+        settings["phase"] = alike.index(plan.name) / len(alike)
     if plan.serves:
         config["socket"] = str(folder / f"{plan.name}.sock")
         settings["linger_s"] = WORLD_LINGER_S if config.get("hold_pelvis", True) else LEGGED_LINGER_S
@@ -167,8 +184,8 @@ def rig_facts(rig: Rig) -> dict[str, Any]:
 
     ``embodiment``: the robot's tables; ``surroundings``: what stands still around it.  {} where unknown.
     """
-    robots = (getattr(d.config, "embodiment", "") for d in rig.devices.values() if hasattr(d.driver, "send"))
-    name = next(robots, "")
+    names = (embodiment_of(d) for d in rig.devices.values() if hasattr(d.driver, "send"))
+    name = next(filter(None, names), "")
     around = surroundings_of([(d.driver, d.config) for d in rig.devices.values()])
     return {"embodiment": embodiment_tables(name) if name else {}, "surroundings": around}
 

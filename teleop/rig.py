@@ -150,8 +150,8 @@ def _device(name: str, rig: DeviceRig, emulate: bool) -> Device:
     if "port" in fields and rig.port:
         own.setdefault("port", rig.port)
     config = build_config(driver.Config, own, where)
-    if emulate and rig.driver in table.EMULATORS:
+    if emulate and table.has_emulator(rig.driver):
         rig = rig.model_copy(update={"emulate": True})
-    if rig.emulate and rig.driver not in table.EMULATORS:
+    if rig.emulate and not table.has_emulator(rig.driver):
         raise ConfigError(f"{where}.emulate: driver {rig.driver} has no emulator")
     return Device(name, rig, driver, config)

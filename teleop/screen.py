@@ -82,6 +82,11 @@ class Screen:
                 self.wrong = self.wrong or event.text
         return new
 
+    def changed(self) -> bool:
+        """Take in what is new; whether it is something that must be on the screen at once: an event, another state."""
+        before = self._last_state
+        return bool(self.collect()) or self.state().state is not before
+
     def bell(self) -> bool:
         """Whether something changed that the operator must hear; once."""
         ring, self._ring = self._ring, False

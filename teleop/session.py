@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,9 @@ from telerig.teleop.stream import SharedReader, StreamMemory, StreamWriter
 HEARTBEAT_LIMIT_S = 1.0
 START_LIMIT_S = 20.0  # a first start imports libraries on a busy machine
 BACK_OFF_S = (0.2, 5.0)
+LAST_WORDS = (
+    4096  # bytes at a log's end: reading a whole one would silence the supervising thread, which holds the robot
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +63,23 @@ class _Running:
         self.start_again_at = 0
         self.restarts = 0
         self.stat = -1  # /proc/PID/stat, kept open: read 30 times a second
+        self._lock = threading.Lock()  # one thread supervises, another closes: a descriptor's number is soon another's
 
     def is_gone(self) -> bool:
         """Whether it is suspended or dead, though perhaps not yet to be waited for: a thread of it may be in fsync."""
-        try:
-            return os.pread(self.stat, 512, 0).rpartition(b") ")[2][:1] in (b"T", b"t", b"Z", b"X")
-        except OSError:
-            return True
+        with self._lock:
+            try:
+                return os.pread(self.stat, 512, 0).rpartition(b") ")[2][:1] in (b"T", b"t", b"Z", b"X")
+            except OSError:
+                return True
 
     def watch(self, pid: int | None) -> None:
         """From now on look at this process, or at none."""
-        if self.stat >= 0:
-            os.close(self.stat)
-        self.stat = -1 if pid is None else os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        fd = -1 if pid is None else os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        with self._lock:
+            old, self.stat = self.stat, fd
+        if old >= 0:
+            os.close(old)
 
 
 class Session:
@@ -97,6 +105,7 @@ class Session:
         self._writers: dict[str, StreamWriter] = {}
         self._socket: Any = None
         self._lock = threading.Lock()
+        self._starting = threading.Lock()  # held to start a process, or to learn that none will be started any more
         self.failed: str | None = None
 
     # --- streams -------------------------------------------------------------------------------------------------
@@ -122,11 +131,15 @@ class Session:
     def __enter__(self) -> Session:
         from telerig.teleop.attach import StreamServer
 
-        self.folder.mkdir(parents=True, exist_ok=True)
-        told = {"offset_ns": self.clock.offset_ns, "facts": self.facts}
-        self._socket = StreamServer(self.folder / "session.sock", self.memories, self.control, told)
-        for running in self._running:
-            self._start(running)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            told = {"offset_ns": self.clock.offset_ns, "facts": self.facts}
+            self._socket = StreamServer(self.folder / "session.sock", self.memories, self.control, told)
+            for running in self._running:
+                self._start(running)
+        except BaseException:  # interrupted too: nobody leaves what was never entered
+            self.close()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -159,23 +172,32 @@ class Session:
         running.started_at = self.clock.now()
 
     def supervise(self) -> None:
-        """Beat, look at every process, restart what died or hangs.  A dead loop ends the session (``failed``)."""
+        """Beat, look at every process, restart what died or hangs.  A dead loop ends the session (``failed``).
+
+        One thread may call this while another is in :meth:`close`, which alone puts away what ended by then.
+        """
         now = self.clock.now()
         self.control.beat(self.beats["session"], now)
         for running in self._running:
-            if running.popen is None:
-                if now >= running.start_again_at and not self.control.stopping:
-                    self._start(running)
+            popen = running.popen  # read once: close() may take it away at any moment
+            if popen is None:
+                if now >= running.start_again_at:
+                    self._start_again(running)
                 continue
-            code = running.popen.poll()
+            code = popen.poll()
             index = self.beats[running.spec.name]
             self.control.note_gone(index, code is not None or running.is_gone())
             if code is None and self._hangs(running, now):
                 self.say(Level.ERROR, "process.hangs", f"{running.spec.name} gave no sign of life for 1 s: killed")
-                running.popen.kill()
+                popen.kill()
                 self.control.beat(self.beats[running.spec.name], now)  # it is reaped, and started again, next time
-            if code is not None:
+            if code is not None and not self.control.stopping:
                 self._ended(running, code, now)
+
+    def _start_again(self, running: _Running) -> None:
+        with self._starting:
+            if not self.control.stopping:
+                self._start(running)
 
     def _hangs(self, running: _Running, now: int) -> bool:
         last = self.control.last_beat(self.beats[running.spec.name])
@@ -187,9 +209,6 @@ class Session:
         name = running.spec.name
         running.popen = None
         running.watch(None)
-        if self.control.stopping:
-            running.start_again_at = 2**62
-            return
         reason = f"{name} ended with code {code}; {self.last_words(name)}"
         if not running.spec.restart:
             self.failed = reason
@@ -205,32 +224,43 @@ class Session:
         running.restarts += 1
 
     def last_words(self, name: str) -> str:
-        """The last line a process wrote to its log, for error messages."""
+        """The last line a process wrote to its log, for error messages; no more than the log's end is read."""
         path = self.folder / f"{name}.log"
-        lines = path.read_text(errors="replace").strip().splitlines() if path.exists() else []
+        end = b""
+        with suppress(FileNotFoundError), path.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - LAST_WORDS))
+            end = log.read(LAST_WORDS)
+        lines = end.decode(errors="replace").strip().splitlines()
         return lines[-1][:300] if lines else f"it said nothing (see {path})"
 
     def pids(self) -> dict[str, int]:
         """Process ids by name, of those that run now."""
-        return {r.spec.name: r.popen.pid for r in self._running if r.popen is not None}
+        return {r.spec.name: popen.pid for r in self._running if (popen := r.popen) is not None}
 
     def started(self) -> bool:
         """Whether every process has given its first sign of life."""
         return all(self.control.last_beat(self.beats[r.spec.name]) for r in self._running)
 
     def close(self) -> None:
-        """End in order: the loop holds, actuators damp and let go, the rest follows; nobody survives 3 s."""
+        """End in order: the loop holds, actuators damp and let go, the rest follows; nobody survives 3 s.
+
+        Another thread should go on calling :meth:`supervise`: the robot's watchdog wants the session's beat until the end.
+        """
         self.control.ask_to_stop()
+        with self._starting:
+            pass  # what supervise() was starting has started; from here on it starts nothing
         deadline = self.clock.now() + 3_000_000_000
         for running in sorted(self._running, key=lambda r: -r.spec.order):
-            if running.popen is None:
+            popen = running.popen
+            if popen is None:
                 continue
             left = max(0.05, (deadline - self.clock.now()) / 1e9)
             try:
-                running.popen.wait(left)
+                popen.wait(left)
             except subprocess.TimeoutExpired:
-                running.popen.kill()
-                running.popen.wait()
+                popen.kill()
+                popen.wait()
+            running.popen = None
             running.watch(None)
         if self._socket is not None:
             self._socket.close()

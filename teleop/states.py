@@ -9,7 +9,7 @@ MATCHING slews to the operator's pose, ≤ 0.3 rad/s   every joint within 0.15 r
 ENGAGED  follows the agent within its limits            released, stale, refused, silent, tripped, late (HOLD)
 HOLD     holds where it is                              0.9 s (DAMPED), a new press of *enable* (MATCHING)
 DAMPED   limp, damped                                   a new press of *enable* (MATCHING)
-ESTOP    holds, damped 0.9 s after its last motion      an explicit reset, *stop* closed, *enable* released (IDLE)
+ESTOP    holds, damped 0.9 s after its last motion      a reset asked for with *stop* closed, *enable* released (IDLE)
 ======== ============================================== ============================================================
 
 HOMING is an addition to the design's list: the robot goes home when a session starts, nobody steers it, and it stops
@@ -99,8 +99,10 @@ class Inputs:
     :param silent: the target for which there is no living command.
     :param mismatch: rad, largest distance between operator and robot; inf or NaN where unknown.
     :param home: somebody asks for the home pose;  ``homed``: it is reached.
-    :param reset: an explicit reset of the e-stop, by a person.  Whoever calls clears the e-stop word once the state is
-        IDLE.
+    :param reset: an explicit reset of the e-stop is asked for.  Whoever calls clears the e-stop word when that has left
+        ESTOP, and not before.
+    :param again: the e-stop was pressed again after the reset was asked for.
+    :param unheard: the pedal box is silent, so nobody knows whether the stop switch is closed.
     """
 
     enable: bool = False
@@ -114,6 +116,8 @@ class Inputs:
     home: bool = False
     homed: bool = False
     reset: bool = False
+    again: bool = False
+    unheard: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +157,17 @@ class _Facts:
     waited: int  # ns in this state
 
 
+def _unsafe(i: Inputs) -> str:
+    """Why an e-stop may not be reset now, or ""."""
+    if i.stop:
+        return "the stop switch is open"
+    if i.unheard:
+        return "the pedal box is silent, so the stop switch may be open"
+    if i.enable:
+        return "enable is held"
+    return "the e-stop was pressed again" if i.again else ""
+
+
 _Rule = tuple[frozenset[State], Callable[[_Facts], bool], State, Reason]
 _ALIVE = frozenset(State) - {State.ESTOP}
 _STEERED = frozenset({State.MATCHING, State.ENGAGED})
@@ -162,7 +177,7 @@ _ONLY = {s: frozenset({s}) for s in State}
 TABLE: tuple[_Rule, ...] = (
     (_ALIVE, lambda f: f.i.stop, State.ESTOP, Reason.STOP_SWITCH),
     (_ALIVE, lambda f: f.i.estop, State.ESTOP, Reason.ESTOP_WORD),
-    (_ONLY[State.ESTOP], lambda f: f.i.reset and not f.i.stop and not f.i.enable, State.IDLE, Reason.RESET),
+    (_ONLY[State.ESTOP], lambda f: f.i.reset and not _unsafe(f.i), State.IDLE, Reason.RESET),
     (_MOVING, lambda f: f.late, State.HOLD, Reason.LATE),
     (_STEERED, lambda f: not f.i.enable, State.HOLD, Reason.RELEASED),
     (_MOVING, lambda f: f.i.stale is not None, State.HOLD, Reason.STALE),
@@ -234,7 +249,7 @@ def _ignored(state: State, facts: _Facts) -> str:
     if facts.pressed and facts.i.stale is not None:
         return f"enable is ignored, stale: {facts.i.stale}; press again when it is back"
     if facts.i.reset and state is State.ESTOP:
-        return f"reset is ignored: {'the stop switch is open' if facts.i.stop else 'enable is held'}"
+        return f"reset is ignored: {_unsafe(facts.i)}"
     return ""
 
 

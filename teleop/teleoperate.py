@@ -18,6 +18,8 @@ from telerig.teleop.rig import Rig, load_rig
 from telerig.teleop.session import ProcessSpec, Session
 from telerig.teleop.trials import Trials, world_of
 
+TRIALS = 20
+
 
 @dataclass(frozen=True)
 class TeleopRequest:
@@ -31,8 +33,8 @@ class TeleopRequest:
     speed: float = 1.0
     home: bool = True
     operator: str = "human"
-    trials: int = 20
-    seed: int = 0
+    trials: int | None = None  # with a virtual operator only; None is TRIALS
+    seed: int | None = None  # likewise; None is 0
     seconds: float = 0.0
     view: bool = False
     as_json: bool = False
@@ -42,10 +44,13 @@ class TeleopRequest:
 def teleoperate(request: TeleopRequest) -> dict[str, Any]:
     """Run a session until the operator ends it; returns what ``--json`` prints.
 
-    :raises ConfigError: a rig that cannot work, an unknown operator.
+    :raises ConfigError: a rig that cannot work, an unknown operator, trials of a human one.
     """
     if request.operator not in ("human", "virtual"):
         raise ConfigError(f"--operator is '{request.operator}'; human or virtual is right")
+    given = [name for name in ("trials", "seed") if getattr(request, name) is not None]
+    if request.operator == "human" and given:
+        raise ConfigError(f"--{given[0]} is for --operator virtual; a person ends with q, or with --seconds")
     rig = load_rig(request.rig, request.emulate)
     virtual = request.operator == "virtual"
     options = LiveOptions(
@@ -73,7 +78,7 @@ def teleoperate(request: TeleopRequest) -> dict[str, Any]:
 
 def _extra(request: TeleopRequest, rig: Rig) -> tuple[ProcessSpec, ...]:
     """Processes beside the rig's own: a virtual operator, a live view."""
-    extra = [operator_process(rig, request.seed)] if request.operator == "virtual" else []
+    extra = [operator_process(rig, request.seed or 0)] if request.operator == "virtual" else []
     if request.view:
         from telerig.teleop.view.live_process import view_process
 
@@ -88,7 +93,8 @@ def operator_process(rig: Rig, seed: int) -> ProcessSpec:
 
 def _trials(request: TeleopRequest, rig: Rig, session: Session, steward: Steward) -> Trials:
     world = world_of(plan_devices(rig))
-    seeds = list(range(request.seed, request.seed + request.trials))
+    first = request.seed or 0
+    seeds = list(range(first, first + (TRIALS if request.trials is None else request.trials)))
     return Trials(session, steward, world, seeds, request.record is not None)
 
 

@@ -18,6 +18,7 @@ from telerig.teleop.open_port import port_opener
 RETRY_NS = 200_000_000
 SETTLE_NS = 3_000_000_000  # emulators start beside their drivers: what is not there yet is not missing yet
 OPEN_LIMIT_S = 15.0  # an off-screen GL context on a busy machine, a USB camera that has to boot
+CLOSE_LIMIT_S = 3.0  # an arm of bare servos comes to rest before its torque goes off
 READ_TIMEOUT_S = 0.05
 
 
@@ -29,7 +30,7 @@ def build_device(child: Child) -> Any:
     probe = driver(config, DeviceContext(child.name, child.clock))
     inputs = {name: child.reader(name) for name in probe.inputs}
     opener = port_opener(settings)
-    return driver(config, DeviceContext(child.name, child.clock, opener, inputs, child.emit))
+    return driver(config, DeviceContext(child.name, child.clock, opener, inputs, child.emit, settings.get("phase")))
 
 
 class Keeper:
@@ -41,8 +42,10 @@ class Keeper:
         self._told_missing = False
         self._hopeless = False
         self._opened_before = self._was_there = False
-        self._next_try = 0
-        self._settled = child.clock.now() + SETTLE_NS
+        self._next_try = self._tried = 0
+        self._settled: int | None = None
+        # The session is told to go when every worker is prepared: one that finds it going was started again.
+        self._began_with_session = not child.control.going
 
     def ensure_open(self) -> bool:
         """Whether the device is open now; tries at most every 200 ms."""
@@ -52,7 +55,9 @@ class Keeper:
         if self._hopeless or now < self._next_try:
             self._child.clock.sleep_until(min(now + 20_000_000, max(self._next_try, now + 1_000_000)))
             return False
-        self._next_try = now + RETRY_NS
+        self._next_try, self._tried = now + RETRY_NS, now
+        if self._settled is None:  # not when it was made: it may have waited half a minute for the others
+            self._settled = now + SETTLE_NS
         try:
             if self._opened_before:  # the first time counts as starting, for which there is time
                 self._child.beat(OPEN_LIMIT_S)
@@ -82,13 +87,25 @@ class Keeper:
         self._wrong(error)
         self._close()
 
+    def close(self) -> None:
+        """Close the device if it is open, for the last time; what goes wrong is told."""
+        if self.is_open:
+            self.is_open = False
+            self._close()
+
     def _wrong(self, error: DeviceIdentityError) -> None:
-        """A rig that is wrong from the start ends the command; what somebody plugs in later does not."""
-        at_start = not self._was_there and self._child.clock.now() < self._settled + round(OPEN_LIMIT_S * 1e9)
+        """A rig that is wrong from the start ends the command; what somebody plugs in later does not.
+
+        It counts when opening began, not how long it took.
+        """
+        early = self._settled is not None and self._tried < self._settled
+        at_start = self._began_with_session and not self._was_there and early
         self._hopeless = True
-        self._child.say(Level.ERROR, "device.wrong", str(error), at_start=at_start)
+        text = str(error) if at_start else f"{error}; left alone until the session is started again"
+        self._child.say(Level.ERROR, "device.wrong", text, at_start=at_start)
 
     def _close(self) -> None:
+        self._child.beat(CLOSE_LIMIT_S)  # who is killed while an arm comes to rest leaves it with its torque on
         try:
             self._device.close()
         except TelerigError as problem:
@@ -118,5 +135,4 @@ def run(child: Child) -> None:
             keeper.lost(error)
         except DeviceIdentityError as error:
             keeper.refused(error)
-    if keeper.is_open:
-        device.close()
+    keeper.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -270,3 +271,14 @@ def test_own_command_wins(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_formatter_writes_a_line_a_mistake(error: TelerigError, text: str) -> None:
     assert cli.ErrorFormatter()(error) == (text, error.exit_code)
+
+
+def test_flags_are_shown_without_a_type(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
+    for call in (["--help"], ["teleop", "-h"], ["bench", "loop", "--help"]):
+        code, out, _ = run(capsys, *call)
+        assert code == 0
+        assert "bool" not in out.lower()
+        assert re.search(r"--help +-h +Show this message", out)
+    assert re.search(r"--seconds +<?(float|FLOAT)", out)
+    assert re.search(r"--json +Print one JSON object", out)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from telerig.drivers.mujoco.robot_opening import Opening
 from telerig.hardware.commands import Command, Mode, TargetSpec
 from telerig.hardware.embodiment import load_embodiment
 from telerig.hardware.errors import CommandRefused, ConfigError, DeviceIdentityError, DeviceLost, DeviceOpenError
@@ -23,7 +24,6 @@ from telerig.hardware.specs import ArraySpec, StreamSpec
 from telerig.hardware.wire import simbus
 from telerig.hardware.wire.simbus import Kind, Message, RobotMode, Status
 
-OPEN_TIMEOUT_NS = 1_000_000_000
 REPLY_TIMEOUT_NS = 20_000_000  # a busy world answers between two physics steps, far sooner
 LOST_NS = 500_000_000
 BASE_REPEAT_NS = 100_000_000
@@ -122,33 +122,23 @@ class MujocoRobot:
         self._decoder = simbus.Decoder()
         self._asked.clear()
         self._late.clear()
+        clock, world = self.context.clock, self.config.world
+        opening = Opening(self.context.name, world, self._port, self._decoder, clock, self._seq)
         try:
-            self._check(simbus.parse_identity(self._ask(simbus.request(Kind.IDENTIFY, self._next()))))
-            hold, damp = (round(1000 * s) for s in (self.config.watchdog_hold_s, self.config.watchdog_damp_s))
-            status, self.mode = simbus.parse_ack(self._ask(simbus.watchdog_request(self._next(), hold, damp)))
+            opening.identify(self.embodiment, self.config.target, self._upper.names)
+            status, self.mode = opening.arm(self.config.watchdog_hold_s, self.config.watchdog_damp_s)
         except (DeviceLost, simbus.BusError, DeviceIdentityError) as error:
             self._port.close()
             self._port = None
             if isinstance(error, DeviceIdentityError):
                 raise
             raise DeviceOpenError(f"{self.context.name}: {error}") from error
+        finally:
+            self._seq = opening.seq
         if status is not Status.OK:
             raise DeviceOpenError(f"{self.context.name}: the robot refused its watchdog ({status.name})")
         self._due, self._newest, self._in_phase = None, -1, False
         self._heard = self.context.clock.now()
-
-    def _check(self, found: simbus.Identity) -> None:
-        want = self.embodiment
-        if (found.name, found.version) != (want.name, want.version):
-            raise DeviceIdentityError(
-                f"{self.context.name}: world '{self.config.world}' has {found.name} version {found.version}, "
-                f"the rig says {want.name} version {want.version}"
-            )
-        if found.joints != self._upper.names:
-            raise DeviceIdentityError(
-                f"{self.context.name}: the world's robot has {len(found.joints)} joints in another order than "
-                f"target '{self.config.target}' ({self._upper.size} joints); give both the same target"
-            )
 
     def _next(self) -> int:
         self._seq = (self._seq + 1) & 0xFFFF
@@ -158,18 +148,6 @@ class MujocoRobot:
         if self._port is None:
             raise DeviceLost(f"{self.context.name}: not open")
         return self._port
-
-    def _ask(self, data: bytes) -> bytes:
-        """Write a request and wait for its reply's payload (only while opening)."""
-        port, clock = self._bus(), self.context.clock
-        port.write(data)
-        deadline = clock.now() + OPEN_TIMEOUT_NS
-        while True:
-            for message in self._receive(port, deadline):
-                if message.kind == data[3] | simbus.REPLY and message.seq == self._seq:
-                    return message.payload
-            if clock.virtual or clock.now() >= deadline:
-                raise DeviceLost(f"world '{self.config.world}' does not answer")
 
     def _receive(self, port: Port, deadline: int) -> list[Message]:
         wait = 0.0 if self.context.clock.virtual else (deadline - self.context.clock.now()) / 1e9

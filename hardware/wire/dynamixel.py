@@ -193,7 +193,7 @@ class Parser:
             if len(buffer) < total:
                 break
             raw = bytes(buffer[:total])
-            if umts(raw[:-2]) != raw[-2] | raw[-1] << 8:
+            if crc16(raw[:-2]) != raw[-2] | raw[-1] << 8:
                 self.crc_errors += 1
                 self._skip(1)
                 continue

@@ -2,65 +2,41 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from telerig.hardware.clock import RealClock
 from telerig.policies.body.train import trainer
 from telerig.policies.body.train.config import TrainConfig
 from telerig.policies.body.train.curves import FOLDER, RunCurves
+from telerig.policies.commands.training_display import show_end, stoppable, training_bar
 
 
 def run_with_display(
     run: trainer.RunConfig, config: TrainConfig, as_json: bool, tensorboard: bool = False
 ) -> dict[str, Any]:
     """Train with a progress bar; the first SIGINT or SIGTERM ends training properly, a second SIGINT at once."""
-    stopped = False
     curves = _Curves(run.out) if tensorboard else None
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        nonlocal stopped
-        if stopped and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        stopped = True
-
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-    )  # fmt: skip
-    before = {n: signal.signal(n, on_signal) for n in (signal.SIGINT, signal.SIGTERM)}
     console = Console(stderr=True)
-    try:
-        with Progress(*columns, console=console) as bar:
-            task = bar.add_task("training", total=1.0, note="starting")
+    with stoppable(signal.SIGINT, signal.SIGTERM) as stopped, training_bar(console) as bar:
+        task = bar.add_task("training", total=1.0, note="starting")
 
-            def on_progress(p: trainer.Progress) -> None:
-                bar.update(task, completed=p.done, note=_note(p))
-                if curves is not None:
-                    curves.add(p.figures)
+        def on_progress(p: trainer.Progress) -> None:
+            bar.update(task, completed=p.done, note=_note(p))
+            if curves is not None:
+                curves.add(p.figures)
 
-            def on_evaluation(update: int, cases: dict[str, Any]) -> None:
-                console.print(evaluation_table(update, cases))
-                if curves is not None:
-                    curves.add({"steps": update * config.samples, "cases": cases})
+        def on_evaluation(update: int, cases: dict[str, Any]) -> None:
+            console.print(evaluation_table(update, cases))
+            if curves is not None:
+                curves.add({"steps": update * config.samples, "cases": cases})
 
-            hooks = trainer.Hooks(on_progress, on_evaluation, lambda: stopped)
-            result = trainer.train_body(run, config, RealClock(), hooks)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if as_json:
-        print(json.dumps(result))
-    else:
-        end = "trained" if result["complete"] else "stopped early (go on with --resume)"
-        print(f"{end}: {result['steps']} steps at {result['steps_per_s']:.0f} a second → {run.out}")
+        result = trainer.train_body(run, config, RealClock(), trainer.Hooks(on_progress, on_evaluation, stopped))
+    show_end(result, f"{result['steps']} steps at {result['steps_per_s']:.0f} a second", run.out, as_json)
     return result
 
 

@@ -2,54 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import signal
-from types import FrameType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from telerig.hardware.clock import RealClock
 from telerig.policies import train
+from telerig.policies.commands.training_display import show_end, stoppable, training_bar
 from telerig.policies.training_run import Hooks, RunConfig, train_checkpoint
 
 
 def run_with_display(run: RunConfig, config: train.TrainConfig, as_json: bool) -> dict[str, Any]:
     """Train with a progress bar; the first Ctrl-C ends training properly, the second at once."""
-    stopped = False
+    with stoppable(signal.SIGINT) as stopped, training_bar(Console(stderr=True)) as bar:
+        reading = bar.add_task("reading", total=None, note="")
+        training = bar.add_task("training", total=1.0, start=False, note="")
 
-    def on_interrupt(number: int, frame: FrameType | None) -> None:
-        nonlocal stopped
-        if stopped:
-            raise KeyboardInterrupt
-        stopped = True
+        def on_reading(done: int, total: int) -> None:
+            bar.update(reading, completed=done, total=total, note=f"{done} of {total} episodes")
 
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
-        TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
-    )  # fmt: skip
-    before = signal.signal(signal.SIGINT, on_interrupt)
-    try:
-        with Progress(*columns, console=Console(stderr=True)) as bar:
-            reading = bar.add_task("reading", total=None, note="")
-            training = bar.add_task("training", total=1.0, start=False, note="")
+        def on_training(p: train.Progress) -> None:
+            if not bar.tasks[1].started:
+                bar.start_task(training)
+            held_out = "" if p.validation is None else f", held out {p.validation:.4f}"
+            bar.update(training, completed=p.done, note=f"step {p.step}, loss {p.loss:.4f}{held_out}")
 
-            def on_reading(done: int, total: int) -> None:
-                bar.update(reading, completed=done, total=total, note=f"{done} of {total} episodes")
-
-            def on_training(p: train.Progress) -> None:
-                if not bar.tasks[1].started:
-                    bar.start_task(training)
-                held_out = "" if p.validation is None else f", held out {p.validation:.4f}"
-                bar.update(training, completed=p.done, note=f"step {p.step}, loss {p.loss:.4f}{held_out}")
-
-            result = train_checkpoint(run, config, RealClock(), Hooks(on_reading, on_training, lambda: stopped))
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if as_json:
-        print(json.dumps(result))
-    else:
-        end = "trained" if result["complete"] else "stopped early (go on with --resume)"
-        print(f"{end}: {result['steps']} steps in {result['seconds']:.0f} s, loss {result['loss']:.4f} → {run.out}")
+        result = train_checkpoint(run, config, RealClock(), Hooks(on_reading, on_training, stopped))
+    figures = f"{result['steps']} steps in {result['seconds']:.0f} s, loss {result['loss']:.4f}"
+    show_end(result, figures, run.out, as_json)
     return result

@@ -22,10 +22,12 @@ from telerig.datasets.session_folder import SessionFolder
 from telerig.hardware.errors import DataError, DeviceError
 from telerig.teleop.bench.crash_build import BuildKiller, repair_cut_files
 from telerig.teleop.bench.crash_oracle import episode_missing, is_readable, messages, open_lost_s, sha256
-from telerig.teleop.bench.hosted import HostedSession, is_alive
+from telerig.teleop.bench.hosted import HostedSession
 from telerig.teleop.bench.loop_bench import hand_process
 from telerig.teleop.bench.machine import machine
+from telerig.teleop.bench.origin import origin
 from telerig.teleop.bench.rigs import crash_rig
+from telerig.teleop.bench.watched import is_alive
 from telerig.teleop.episodes import EpisodeCommand
 
 PHASES = ("mid", "open", "keep")
@@ -193,6 +195,7 @@ def measure(
 
     :raises DeviceError: the session does not run on this machine at all.
     """
+    origin()  # before it moves on
     rng, counts = random.Random(seed), Counts()
     builds = max(1, kills // 5)
     live = max(1, kills - builds)
@@ -250,6 +253,7 @@ def _figures(counts: Counts, repaired: int, failed: int) -> dict[str, Any]:
         "repaired": repaired,
         "repair_failed": failed,
         "faults": counts.faults,
+        **origin(),
         "machine": machine(),
     }
 

@@ -9,29 +9,26 @@ import select
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-from telerig.hardware import events
 from telerig.hardware.errors import DeviceError
 from telerig.hardware.specs import StreamSpec
 from telerig.teleop.attach import Attached
-from telerig.teleop.episodes import EpisodeCommand, RecorderState
+from telerig.teleop.bench.watched import WatchedSession, is_alive
+from telerig.teleop.episodes import EpisodeCommand
 from telerig.teleop.plan import rig_as_told
 from telerig.teleop.rig import Rig
 from telerig.teleop.session import ProcessSpec
-from telerig.teleop.states import State
 
 START_LIMIT_S = 60.0
 ANSWER_LIMIT_S = 10.0
-TRIES = 4
 END_LIMIT_S = 8.0
 
 
-class HostedSession:
+class HostedSession(WatchedSession):
     """Runs from construction to :meth:`close`; use as a context manager.
 
     :param folder: new; gets ``run`` (sockets, journals, logs of all processes) and ``session`` (the recording).
@@ -135,61 +132,6 @@ class HostedSession:
         """Hold or release enable."""
         self.ask("enable", on=on)
 
-    def engage(self) -> None:
-        """Release enable, reset what is latched, press, match.  :raises DeviceError: it does not engage in 4 tries."""
-        moving = (State.MATCHING, State.ENGAGED)
-        for _ in range(TRIES):
-            if self.state() is State.ENGAGED:
-                return
-            self.enable(False)
-            self.wait(lambda: self.state() not in moving, 10.0, "letting go")
-            self.pass_time(0.3)
-            for _ in range(20):
-                if self.state() is not State.ESTOP:
-                    break
-                self.attached.control.reset_estop()
-                self.pass_time(0.3)
-            self.enable(True)
-            if self.holds(lambda: self.state() in moving, 1.5):
-                self.holds(lambda: self.state() is not State.MATCHING, 30.0)
-        if self.state() is not State.ENGAGED:
-            raise DeviceError(f"the robot did not engage ({self.reason()}; {self.last_words()})")
-
-    # --- what is seen --------------------------------------------------------------------------------------------
-
-    def state(self) -> State:
-        """The loop's newest state."""
-        sample = self.attached.readers["session/state"].latest()
-        return State.IDLE if sample is None else State(int(sample.array("state")))
-
-    def reason(self) -> str:
-        """The loop's newest event, for error messages."""
-        sample = self.attached.readers["loop/events"].latest()
-        return "no event" if sample is None else events.from_sample(sample).text
-
-    def recorder(self) -> RecorderState:
-        """The recorder's newest report."""
-        sample = self.attached.readers["recorder/state"].latest()
-        return RecorderState() if sample is None else RecorderState.from_sample(sample)
-
-    def holds(self, condition: Callable[[], bool], limit_s: float) -> bool:
-        """Look every 5 ms until a condition holds; False after ``limit_s``."""
-        pause, deadline = threading.Event(), self.clock.now() + int(limit_s * 1e9)
-        while not condition():
-            if self.clock.now() > deadline:
-                return False
-            pause.wait(0.005)
-        return True
-
-    def wait(self, condition: Callable[[], bool], limit_s: float, what: str) -> None:
-        """:meth:`holds`, or :raises DeviceError: it does not in time."""
-        if not self.holds(condition, limit_s):
-            raise DeviceError(f"{what}: not within {limit_s:.0f} s ({self.reason()}; {self.last_words()})")
-
-    def pass_time(self, seconds: float) -> None:
-        """Let so much time go by."""
-        self.clock.sleep_until(self.clock.now() + int(seconds * 1e9))
-
     # --- ends ----------------------------------------------------------------------------------------------------
 
     def kill_all(self) -> int:
@@ -219,12 +161,3 @@ class HostedSession:
             if pipe is not None:
                 with contextlib.suppress(OSError):
                     pipe.close()
-
-
-def is_alive(pid: int) -> bool:
-    """Whether any thread of a process runs (a process that only waits to be reaped has none)."""
-    try:
-        stats = [p.read_text() for p in Path(f"/proc/{pid}/task").glob("*/stat")]
-    except OSError:
-        return False
-    return any(stat.rsplit(")", 1)[1].split()[0] not in "ZX" for stat in stats)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from telerig.hardware.commands import Source
 from telerig.hardware.errors import DeviceError
 from telerig.teleop.bench.losses import lost_samples, recorded_counts
 from telerig.teleop.bench.machine import cpu_seconds, machine, stolen_seconds, timer_floor_ms
+from telerig.teleop.bench.origin import origin
 from telerig.teleop.episodes import EpisodeCommand, RecorderState
 from telerig.teleop.live import LiveOptions, Steward
 from telerig.teleop.operate import running
@@ -69,7 +71,7 @@ def recorder_state(session: Session) -> RecorderState:
 
 def measure(bench: LoopBench, progress: Callable[[float], None] = lambda fraction: None) -> dict[str, Any]:
     """Run it and return the figures (docs/benchmarks.md says what each means)."""
-    floor = timer_floor_ms(RealClock())
+    measured, floor = origin(), timer_floor_ms(RealClock())
     with tempfile.TemporaryDirectory(prefix="telerig-bench-") as scratch:
         folder = Path(scratch) / "run"
         record = bench.keep or Path(scratch) / "session"
@@ -80,23 +82,29 @@ def measure(bench: LoopBench, progress: Callable[[float], None] = lambda fractio
         log = sorted((record / "episodes").glob("*.mcap"))[0]
         stolen = round(used.pop("stolen") / used["wall"], 4)
         found = figures(log, bench, folder / "journals", used)
-        return found | {"machine": machine() | {"stolen_cores": stolen, "timer_floor_ms": floor}}
+        return found | measured | {"machine": machine() | {"stolen_cores": stolen, "timer_floor_ms": floor}}
+
+
+def every_process(session: Session) -> dict[str, int]:
+    """Process ids of the session by name, and ``cli``: the command line's own, which beats, supervises and shows."""
+    return {**session.pids(), "cli": os.getpid()}
 
 
 def _record(session: Session, steward: Steward, seconds: float, progress: Callable[[float], None]) -> dict[str, float]:
     """Record one episode of so many seconds; the CPU seconds each process used meanwhile."""
     steward.episode(EpisodeCommand.START)
     wait_for(session, lambda: recorder_state(session).recording, 5.0, "the recorder did not start")
-    before, start, stolen = cpu_seconds(session.pids()), session.clock.now(), stolen_seconds()
+    before, start, stolen = cpu_seconds(every_process(session)), session.clock.now(), stolen_seconds()
     pause = threading.Event()
     while (elapsed := (session.clock.now() - start) / 1e9) < seconds and not session.failed:
         progress(elapsed / seconds)
         pause.wait(0.1)
-    after, stolen = cpu_seconds(session.pids()), stolen_seconds() - stolen
+    after, stolen = cpu_seconds(every_process(session)), stolen_seconds() - stolen
+    wall = (session.clock.now() - start) / 1e9
     steward.episode(EpisodeCommand.KEEP)
     wait_for(session, lambda: recorder_state(session).kept == 1, 10.0, "the recorder did not keep the episode")
     used = {name: after[name] - before.get(name, 0.0) for name in after}
-    return used | {"stolen": stolen, "wall": (session.clock.now() - start) / 1e9}
+    return used | {"stolen": stolen, "wall": wall}
 
 
 def figures(log: Path, bench: LoopBench, journals: Path, used: dict[str, float]) -> dict[str, Any]:

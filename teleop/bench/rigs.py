@@ -12,7 +12,7 @@ _ARMS = {"exo_left": "left_arm", "exo_right": "right_arm"}
 
 
 def bench_rig(
-    renderer: bool = False, cameras: bool = True, motion_log: str = "", task: str = "pick_place"
+    renderer: bool = False, cameras: bool = True, motion_log: str = "", task: str = "pick_place", pulled: str = ""
 ) -> tuple[Rig, dict[str, Any]]:
     """The full cockpit on a simulated robot, and the hand that wears it.
 
@@ -20,6 +20,7 @@ def bench_rig(
     :param cameras: the two synthetic 640×480 cameras.
     :param motion_log: where the simulator notes joint speed and mode, control period by control period; "" for nowhere.
     :param task: what stands around the robot; "" for nothing that it could bump into.
+    :param pulled: add one small synthetic camera whose cable can be pulled, by way of this folder; "" for none.
     """
     devices: dict[str, Any] = {name: dict(_ARM) for name in _ARMS}
     devices |= {f"glove_{s}": {"driver": "hall_glove", "emulate": True, "side": s} for s in ("left", "right")}
@@ -30,6 +31,8 @@ def bench_rig(
     devices["robot"] = {"driver": "mujoco_robot", "embodiment": "g1_like", "world": "world"}
     if cameras:
         devices |= {f"camera_{i}": {"driver": "synthetic_camera", "seed": i} for i in (1, 2)}
+    if pulled:
+        devices["camera_1"] = {"driver": "synthetic_camera", "width": 320, "height": 240, "faults": pulled}
     if renderer:
         rendered = {"driver": "mujoco_camera", "embodiment": "g1_like", "task": "pick_place", "world": "world"}
         devices["head"] = rendered | {"camera": "head", "depth": True}

@@ -16,6 +16,7 @@ from telerig.hardware.embodiment import load_embodiment
 from telerig.hardware.protocols import Observation
 from telerig.hardware.samples import Sample
 from telerig.hardware.specs import ArraySpec, StreamSpec
+from telerig.teleop.bench.hands import COME_HOME_RAD_S
 from telerig.teleop.child import Child
 from telerig.teleop.pulse import Pulse
 from telerig.teleop.rig import Rig
@@ -34,10 +35,8 @@ def plan_stream(n: int) -> StreamSpec:
 class PlanAgent:
     """Executes the newest plan by absolute time; silent once it is used up."""
 
-    requires: tuple[str, ...] = ()
-
-    def __init__(self, target: str) -> None:
-        self.drives = (target,)
+    def __init__(self, target: str, requires: Sequence[str] = ()) -> None:
+        self.drives, self.requires = (target,), tuple(requires)
         self._seq = 0
 
     def reset(self) -> None:
@@ -61,33 +60,41 @@ class PlanAgent:
 
 def build(rig: Rig, targets: tuple[TargetSpec, ...], told: Mapping[str, Any]) -> PlanAgent:
     """The loop's half."""
-    return PlanAgent(str(told["target"]))
+    return PlanAgent(str(told["target"]), told.get("requires", ()))
 
 
 def run(child: Child) -> None:
-    """The planner's half: home at first, then waving about it for as long as the robot is engaged."""
+    """The planner's half: where the robot is until it is engaged, then waving, and coming home on the way."""
     settings = child.settings
     robot = load_embodiment(settings["embodiment"])
     target = robot.target("robot", settings["target"])
     waving = {name for g in settings["groups"] for name in robot.group(g).joints}
     moving = np.array([name in waving for name in target.names])
-    writer, states = child.writer(STREAM), child.reader("session/state")
+    writer, states, robots = child.writer(STREAM), child.reader("session/state"), child.reader("robot/state")
+    home = start = np.array(target.home)
+    limits = np.array(target.low), np.array(target.high)
     pulse = Pulse(child)
     pulse.start()
     since: int | None = None
     while not child.stopping:
         now = child.clock.now()
         pulse.on(now)
-        state = states.latest()
-        engaged = state is not None and int(state.array("state")) == State.ENGAGED
-        since = (since or now) if engaged else None
-        writer.write(_plan(now, since, np.array(target.home), moving, settings))
+        newest, measured = states.latest(), robots.latest()
+        state = State.IDLE if newest is None else State(int(newest.array("state")))
+        since = (since or now) if state is State.ENGAGED else None
+        if state not in (State.MATCHING, State.ENGAGED) and measured is not None:
+            start = measured.array("position").copy()
+        writer.write(_plan(now, since, (start, home), limits, moving, settings))
         child.clock.sleep_until(now + 50_000_000)
 
 
-def _plan(now: int, since: int | None, home: Any, moving: Any, settings: Mapping[str, Any]) -> Sample:
-    t = (now + np.arange(STEPS) * STEP_NS - (now if since is None else since)) / 1e9
-    amplitude = 0.0 if since is None else float(settings["amplitude"])
-    swing = amplitude * np.sin(2 * math.pi * float(settings["hz"]) * t)
-    data = {"targets": home + swing[:, None] * moving, "t0": np.array(now, np.int64)}
-    return Sample(STREAM, now, now, data)
+def _plan(
+    now: int, since: int | None, way: tuple[Any, Any], limits: tuple[Any, Any], moving: Any, settings: Mapping[str, Any]
+) -> Sample:
+    """The next second.  :param way: where the robot was when it was engaged, and home, rad ``(n,)``."""
+    t = np.zeros(STEPS) if since is None else (now + np.arange(STEPS) * STEP_NS - since) / 1e9
+    start, home = way
+    left = np.maximum(np.abs(start - home) - COME_HOME_RAD_S * t[:, None], 0.0) * np.sign(start - home)
+    swing = float(settings["amplitude"]) * np.sin(2 * math.pi * float(settings["hz"]) * t)
+    targets = np.clip(home + left + swing[:, None] * moving, *limits)
+    return Sample(STREAM, now, now, {"targets": targets, "t0": np.array(now, np.int64)})

@@ -123,6 +123,19 @@ def build_app(argv: Sequence[str] = ()) -> typer.Typer:
     return app
 
 
+def plain_flags(command: Any, parent: Any = None) -> None:
+    """Let a flag's help be its name alone, for this command and all below it: newer typers add ``<bool>`` to each.
+
+    :param command: a click command, of whichever click typer uses.  :param parent: the context of the one above it.
+    """
+    context = command.context_class(command, parent=parent, **command.context_settings)
+    for option in command.get_params(context):  # --help is among them
+        if getattr(option, "is_flag", False) and option.metavar is None:
+            option.metavar = ""
+    for below in getattr(command, "commands", {}).values():
+        plain_flags(below, context)
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         from telerig import __version__
@@ -142,7 +155,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line.  :raises SystemExit: always; 0 done, 1 failed, 2 wrong input, 130 interrupted."""
     args = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     try:
-        result: Any = get_command(build_app(args))(args=args, prog_name="telerig", standalone_mode=False)
+        command = get_command(build_app(args))
+        plain_flags(command)
+        result: Any = command(args=args, prog_name="telerig", standalone_mode=False)
         code = result if isinstance(result, int) else 0
     except (Exception, KeyboardInterrupt) as error:
         text, code = ErrorFormatter(debug=bool(os.environ.get("TELERIG_DEBUG")))(error)

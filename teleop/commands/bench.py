@@ -55,7 +55,7 @@ def deadman(
     signals: Annotated[str, typer.Option(help="How to stop them.")] = "STOP,KILL",
     causes: Annotated[
         str, typer.Option(help="What else stops the robot ('' for none).")
-    ] = "estop,released,exo_left,exo_right,glove_left,glove_right,pedals",
+    ] = "estop,released,silent,exo_left,exo_right,glove_left,glove_right,pedals,camera,camera_required",
     rows: Annotated[str, typer.Option(help="Only these, as the result names them: loop/KILL,estop,…")] = "",
     seed: Annotated[int, typer.Option(help="Other seeds, other moments.")] = 0,
     as_json: Json = False,
@@ -64,7 +64,10 @@ def deadman(
 
     While both arms wave, everything being recorded.  The simulator's own log is the judge: every joint under 0.05 rad/s
     within 250 ms and until the arms are damped, which they are within 1.1 s, and no process left 2 s after the command
-    line was killed.
+    line was killed.  What the operator is told counts when it stands on the screen of the terminal.
+
+    The session is `telerig teleop` on a terminal of its own.  agent is not a policy: it is a planner in a process of its
+    own, whose plans reach a second ahead as a policy's do, and which needs a camera, under the same screen and keys.
     """
     from telerig.teleop.bench.deadman import DeadmanBench, names, run_deadman_bench
 

@@ -40,19 +40,20 @@ def view(request: ViewRequest) -> None:
     :raises ConfigError: arguments that make no sense together, no display, a file in the way.
     :raises DataError: nothing that can be shown.  :raises MissingExtra: rerun is not installed.
     """
-    load_rerun()
     if request.save is not None:
         _check_file(request.save)
-    if request.save is None and not request.web:
-        require_display()
     if request.live:
+        load_rerun()
         from telerig.teleop.view.attached import attach
 
         attach(request.path, request.save, request.web, request.seconds)
         return
     if request.path is None:
         raise ConfigError("what to view? a session, an .mcap log, a dataset, an .hdf5 episode, or --live")
-    paths = choose_episodes(request.path, request.episodes)
+    paths = choose_episodes(request.path, request.episodes)  # what is not there is told before what is missing here
+    load_rerun()
+    if request.save is None and not request.web:
+        require_display()
     if len(paths) > MOST and not request.episodes:
         print(f"showing the newest {MOST} of {len(paths)} episodes; choose others with --episode N", file=sys.stderr)
         paths = paths[-MOST:]

@@ -9,6 +9,7 @@ import pytest
 
 from telerig.drivers.dynamixel_arm import DynamixelArm, DynamixelArmConfig
 from telerig.drivers.dynamixel_arm_emulator import DynamixelArmEmulator
+from telerig.drivers.dynamixel_chain import ServoError
 from telerig.drivers.dynamixel_servo import LIMP_FRICTION
 from telerig.drivers.ports import LoopbackPort
 from telerig.hardware.clock import VirtualClock
@@ -61,6 +62,11 @@ class Rig:
             self.clock.advance(TICK)
             (sample,) = self.driver.read(0)
         return sample
+
+    def idle_without_driver(self, n: int) -> None:
+        """``n`` control periods in which nobody talks to the arm."""
+        for _ in range(n):
+            self.emulator.step(self.clock.advance(TICK), b"")
 
     def angles(self) -> np.ndarray:
         return np.array([s.angle for s in self.emulator.servos.values()])
@@ -312,6 +318,142 @@ def test_a_damped_arm_stays_damped_whoever_returns(rig: Rig) -> None:
     assert rig.registers(table.TORQUE_ENABLE) == [1] * 7
 
 
+def test_a_servo_that_was_away_when_the_arm_was_damped_is_damped_when_it_is_back(rig: Rig) -> None:
+    rig.drive(HOME, 300)
+    rig.driver.hold()
+    rig.emulator.fault("silent", servo=5)
+    rig.idle(10)
+    assert rig.codes() == ["device.servo_missing"]
+    rig.driver.damp()
+    rig.clock.advance(400 * MS)  # the others', and its own bus watchdog trip
+    rig.emulator.fault("silent", servo=5, on=0)
+    assert rig.registers(table.POSITION_P_GAIN) == [0, 0, 0, 0, 800, 0, 0]
+    rig.idle(100)
+    assert rig.registers(table.TORQUE_ENABLE) == [1] * 7
+    assert rig.registers(table.POSITION_P_GAIN) == [0] * 7
+    assert rig.registers(table.POSITION_D_GAIN) == [4000] * 7
+    assert rig.registers(table.BUS_WATCHDOG) == [10] * 7
+    assert rig.codes().count("device.watchdog") <= 7  # once each
+    rig.driver.hold()
+    sample = rig.drive(HOME, 50)
+    np.testing.assert_allclose(sample.array("position"), HOME, atol=3e-3)
+
+
+def test_a_servo_that_hears_but_does_not_answer_is_damped_like_the_others(rig: Rig) -> None:
+    """Else it would stay stiff, and be dropped from there when torque goes off."""
+    rig.drive(HOME, 300)
+    rig.emulator.fault("mute", servo=5)
+    rig.idle(10)
+    assert rig.codes() == ["device.servo_missing"]
+    rig.driver.damp()
+    assert rig.registers(table.POSITION_P_GAIN) == [0] * 7
+    assert rig.registers(table.POSITION_D_GAIN) == [4000] * 7
+    assert rig.registers(table.TORQUE_ENABLE) == [1] * 7
+    assert rig.codes() == ["device.servo_missing"]  # nobody waits for its answer
+
+
+def test_a_servo_that_did_not_hear_damp_is_told_again(rig: Rig) -> None:
+    """Away for too short a time to be left out."""
+    rig.drive(HOME, 300)
+    rig.emulator.fault("silent", servo=7)
+    real, rig.emulator.servos[7].write = rig.emulator.servos[7].write, lambda address, data: 0  # nor does it hear
+    rig.driver.damp()
+    assert rig.codes() == ["device.damp_failed"]
+    rig.emulator.servos[7].write = real  # type: ignore[method-assign]
+    assert rig.registers(table.POSITION_P_GAIN) == [0] * 6 + [800]
+    rig.emulator.fault("silent", servo=7, on=0)
+    rig.idle(6)
+    assert rig.registers(table.POSITION_P_GAIN) == [0] * 7
+    assert "device.servo_missing" not in rig.codes()
+
+
+def test_a_servo_that_was_away_when_torque_went_off_is_told_and_made_limp_when_it_is_back(rig: Rig) -> None:
+    rig.drive(HOME, 300)
+    rig.emulator.fault("silent", servo=5)
+    rig.idle(10)
+    torque = rig.driver._opened()
+    real, rig.emulator.servos[5].write = rig.emulator.servos[5].write, lambda address, data: 0  # nor does it hear
+    with pytest.raises(ServoError, match=r"servo 5 \(wrist_pitch\): torque off is not confirmed"):
+        torque.off()
+    rig.idle(1)  # the last broadcast lay in the pipe
+    rig.emulator.servos[5].write = real  # type: ignore[method-assign]
+    assert rig.registers(table.TORQUE_ENABLE) == [0, 0, 0, 0, 1, 0, 0]
+    rig.emulator.fault("silent", servo=5, on=0)
+    rig.idle(100)
+    assert rig.registers(table.TORQUE_ENABLE) == [0] * 7
+
+
+def test_closing_tells_of_a_servo_that_may_still_hold(rig: Rig) -> None:
+    rig.drive(HOME, 300)
+    rig.emulator.fault("silent", servo=5)
+    rig.idle(10)
+    rig.driver.close()
+    assert rig.codes()[-1] == "device.close"
+    assert "torque may still be on: servo 5 (wrist_pitch)" in rig.events[-1].text
+
+
+def held_by_another(rig: Rig) -> Rig:
+    """A second program on the arm that a first one left holding, with a load that would let it fall."""
+    rig.drive(HOME, 300)
+    rig.driver.hold()
+    rig.driver = rig.make()  # the first died; its bus watchdogs hold the arm
+    rig.emulator.set_values({"load": [0.0, 2.0, 0, 0, 0, 0, 0]})
+    rig.clock.advance(2_000 * MS)
+    rig.idle_without_driver(20)
+    rig.driver.open()
+    return rig
+
+
+def test_an_arm_that_was_told_nothing_is_left_as_it_was_found(rig: Rig) -> None:
+    """``--dry-run``: what an earlier program holds must not fall because this one ends."""
+    held_by_another(rig)
+    before = rig.angles()
+    assert rig.codes() == ["device.held"]
+    assert "servo 2 (shoulder)" in rig.events[0].text
+    rig.idle(100)
+    rig.driver.close()
+    rig.idle_without_driver(200)
+    np.testing.assert_allclose(rig.angles(), before, atol=1e-3)
+    assert rig.registers(table.TORQUE_ENABLE) == [1] * 7
+    assert rig.registers(table.POSITION_P_GAIN) == [800] * 7
+    assert rig.codes() == ["device.held", "device.held"]
+    assert rig.events[1].text.startswith("robot still holds, as it was found")
+
+
+@pytest.mark.parametrize("mode", [Mode.HOLD, Mode.DAMP])
+def test_an_arm_that_was_told_anything_is_let_go(rig: Rig, mode: Mode) -> None:
+    held_by_another(rig)
+    rig.driver.send(rig.command([], mode))
+    rig.driver.close()
+    assert rig.registers(table.TORQUE_ENABLE) == [0] * 7
+    assert rig.codes() == ["device.held"]
+
+
+def test_an_arm_that_was_unplugged_is_still_this_sessions_to_let_go(rig: Rig) -> None:
+    rig.drive(HOME, 100)
+    rig.plugged = False
+    with pytest.raises(DeviceLost):
+        rig.idle(1)
+    rig.driver.close()
+    rig.plugged = True
+    rig.driver.open()
+    rig.driver.close()
+    assert rig.registers(table.TORQUE_ENABLE) == [0] * 7
+    assert "device.held" not in rig.codes()
+
+
+def test_opening_drops_nothing_even_where_settings_are_another_programs(rig: Rig) -> None:
+    rig.drive(HOME, 100)
+    rig.emulator.servos[3].put(table.RETURN_DELAY, 250)
+    rig.driver = rig.make()
+    with pytest.raises(ServoError, match=r"servo 3 \(elbow\) holds its torque with settings of another program"):
+        rig.driver.open()
+    assert rig.registers(table.TORQUE_ENABLE) == [1] * 7
+    rig.emulator.fault("power_cycle", servo=3)
+    rig.driver.open()
+    assert rig.registers(table.RETURN_DELAY) == [0] * 7
+
+
 def test_a_silent_servo_refuses_until_it_is_back_and_held(rig: Rig) -> None:
     rig.drive(HOME, 100)
     rig.emulator.fault("silent", servo=4)
@@ -410,6 +552,7 @@ def test_every_servo_must_be_there_to_open() -> None:
         ({"bus_watchdog_ms": 50}, "multiple of 20"),
         ({"damping_gain": 20000}, "0 to 16383"),
         ({"position_gains": (800,)}, "three values"),
+        ({"settle_s": 2.0}, "settle_s: 2.0 is not from 0 to 1.5"),
         ({"embodiment": "nobody"}, "'nobody' is unknown"),
     ],
 )

@@ -234,6 +234,20 @@ def test_behind_a_silent_servo_nobody_answers() -> None:
     assert len(ask(bus, 0, BROADCAST, Instruction.SYNC_READ, words(132, 4) + bytes((1, 2, 3, 4)))) == 4
 
 
+def test_a_mute_servo_does_what_it_is_told() -> None:
+    bus = chain(2)
+    bus.fault("mute", servo=1)
+    assert ask(bus, 0, 1, Instruction.PING) == []
+    assert ask(bus, 0, BROADCAST, Instruction.SYNC_READ, words(132, 4) + bytes((1, 2))) == []
+    assert (
+        ask(bus, 0, 1, Instruction.WRITE, words(table.PROFILE_VELOCITY.address) + table.PROFILE_VELOCITY.encode(7))
+        == []
+    )
+    assert bus.servos[1].get(table.PROFILE_VELOCITY) == 7
+    bus.fault("clear")
+    assert len(ask(bus, 0, 1, Instruction.PING)) == 1
+
+
 def test_spoiled_replies() -> None:
     bus = chain(1)
     bus.fault("corrupt_crc", servo=1, times=1)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from dynamixel_sdk import COMM_SUCCESS, robotis_def
+from hypothesis import given
+from hypothesis import strategies as st
 
 from telerig.drivers.dynamixel_bus import Bus
 from telerig.drivers.dynamixel_chain import PROBE_NS, Pacer, ServoError
@@ -144,6 +146,16 @@ def test_pacer_counts_what_it_skips() -> None:
     assert pacer.wait(0)
     assert (pacer.skipped, pacer.deadline) == (2, start + 16 * MS)
     assert not pacer.wait(0.002)
+
+
+@given(st.integers(0, 20 * MS), st.sampled_from([0.0, 0.25, 0.5, 2 / 3]))
+def test_two_pacers_of_different_phases_never_tick_together(opened: int, phase: float) -> None:
+    """Whenever each was opened: otherwise two arms of one rate may ask in the same instant for a whole session."""
+    clock = VirtualClock()
+    clock.advance(opened)
+    pacer = Pacer(clock, 250.0, phase)
+    assert 0 <= pacer.deadline - clock.now() < 4 * MS
+    assert pacer.deadline % (4 * MS) == round(phase * 4 * MS)
 
 
 def test_stamps_lie_in_the_middle_of_the_transaction() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import suppress
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import numpy as np
 import pytest
 import simplejpeg
 
+from telerig.drivers.emulation_control import send_fault
 from telerig.drivers.emulation_journal import read_journal
 from telerig.drivers.synthetic_camera import (
     MARGIN,
@@ -18,7 +22,7 @@ from telerig.drivers.synthetic_camera import (
     frame_number,
 )
 from telerig.hardware.clock import VirtualClock
-from telerig.hardware.errors import ConfigError, DeviceOpenError
+from telerig.hardware.errors import ConfigError, DeviceLost, DeviceOpenError
 from telerig.hardware.events import Event
 from telerig.hardware.protocols import DeviceContext
 from telerig.hardware.samples import Sample
@@ -134,3 +138,45 @@ def test_what_cannot_be_made_is_refused() -> None:
     device = SyntheticCamera(SyntheticCameraConfig(journal="/nowhere/x"), DeviceContext("cam", clock))
     with pytest.raises(DeviceOpenError, match="journal /nowhere/x: No such file"):
         device.open()
+
+
+def order(folder: Path, device: SyntheticCamera, name: str, kind: str, **how: float) -> None:
+    """Ask for a fault while the camera is being read, as its worker does."""
+    problem: list[ConfigError] = []
+
+    def asking() -> None:
+        try:
+            send_fault(folder, name, kind, **how)
+        except ConfigError as error:
+            problem.append(error)
+
+    asks = threading.Thread(target=asking)
+    asks.start()
+    try:
+        while asks.is_alive():
+            with suppress(DeviceLost):
+                device.read(0)
+    finally:
+        asks.join()
+    if problem:
+        raise problem[0]
+
+
+def test_its_cable_can_be_pulled_for_a_while(tmp_path: Path) -> None:
+    device, clock, _ = camera(replace(SMALL, faults=str(tmp_path / "faults")))
+    with pytest.raises(ConfigError, match="no device 'other' here"):
+        order(tmp_path / "faults", device, "other", "unplug")
+    with pytest.raises(ConfigError, match="'explode' is unknown"):
+        order(tmp_path / "faults", device, "cam", "explode")
+    order(tmp_path / "faults", device, "cam", "unplug", seconds=2)
+    with pytest.raises(DeviceLost, match="unplugged"):
+        device.read(0)
+    device.close()
+    clock.advance(1_900_000_000)
+    with pytest.raises(DeviceOpenError, match="unplugged"):
+        device.open()
+    clock.advance(200_000_000)
+    device.open()
+    assert len(device.read(0)) == 1
+    device.close()
+    assert not list((tmp_path / "faults").iterdir())

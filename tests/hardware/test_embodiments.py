@@ -1,5 +1,6 @@
 """Every embodiment file against its model and against the slot table."""
 
+import dataclasses
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -69,6 +70,14 @@ def test_targets_cover_their_groups(robot):
         assert target.names == robot.joints(groups)
         assert target.mode is Mode.JOINT_POSITION
         assert target.state == ("robot/state", "position")
+
+
+def test_fingers_grip_and_arms_do_not(robot):
+    grippers = [robot.group(e.gripper).joints for e in robot.end_effectors]
+    for name in robot.targets:
+        assert sorted(robot.target("robot", name).gripping) == sorted(j for joints in grippers for j in joints)
+    with pytest.raises(ValueError, match="nothing"):
+        dataclasses.replace(robot.target("robot", name), gripping=("nothing",))
 
 
 def test_humanoid_targets():

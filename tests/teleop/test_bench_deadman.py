@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,15 @@ import numpy as np
 import pytest
 
 from telerig.drivers.mujoco.motion_log import RECORD
+from telerig.hardware.embodiment import load_embodiment
 from telerig.hardware.errors import ConfigError
 from telerig.hardware.wire.simbus import RobotMode
-from telerig.teleop.bench import deadman
-from telerig.teleop.bench.deadman_judge import Verdict, judge, summary
+from telerig.teleop.bench import deadman, deadman_moment
+from telerig.teleop.bench.deadman_judge import Verdict, driven_all_along, judge, moved_again, summary
+from telerig.teleop.bench.deadman_stand import Stand
+from telerig.teleop.bench.hands import COME_HOME_RAD_S, HeldHand
+from telerig.teleop.bench.screen_log import event_shown, state_shown
+from telerig.teleop.states import State
 
 MS = 1_000_000
 HOLD, DAMP, POSITION = RobotMode.HOLD, RobotMode.DAMP, RobotMode.POSITION
@@ -59,17 +65,58 @@ def test_every_other_end_is_a_failure(tail: Any, stopped: float, damped: float) 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"told_ms": 210.0}, {"told_ms": math.inf}, {"back_ms": 1001.0}, {"back_ms": math.inf}, {"resumed": True}],
+    [
+        {"told_ms": 210.0},
+        {"told_ms": math.inf},
+        {"back_ms": 1001.0},
+        {"back_ms": math.inf},
+        {"resumed": True},
+        {"latched": False},
+    ],
     ids=str,
 )
 def test_a_device_that_comes_back_late_or_moves_the_robot_is_a_failure(wrong: dict[str, Any]) -> None:
-    good: dict[str, Any] = {"told_ms": 20.0, "back_ms": 250.0, "resumed": False}
+    good: dict[str, Any] = {"told_ms": 20.0, "back_ms": 250.0, "resumed": False, "latched": True}
     assert not Verdict(1.0, 155.0, 1000.0, **good).failed
     bad = Verdict(1.0, 155.0, 1000.0, **(good | wrong))
     assert bad.failed
     row = summary([Verdict(1.0, 155.0, 1000.0, **good), bad])
     assert row["failures"] == 1
-    assert all(row[key] == (None if value == math.inf else value) for key, value in wrong.items())
+    told = {key: 1 if key == "latched" else None if value == math.inf else value for key, value in wrong.items()}
+    assert all(row[key] == value for key, value in told.items())
+
+
+@pytest.mark.parametrize(
+    ("tail", "moved"),
+    [
+        (((2500, 0.3, DAMP),), False),  # it sinks
+        (((1500, 0.3, DAMP), (2500, 0.01, HOLD)), False),
+        (((1500, 0.3, DAMP), (2005, 0.0, POSITION), (2500, 0.0, DAMP)), True),  # for one period, to where it is
+        (((1500, 0.3, DAMP), (2005, 0.1, HOLD), (2500, 0.0, DAMP)), True),
+        (((1400, 0.0, POSITION), (2500, 0.0, DAMP)), False),  # before that instant
+    ],
+)
+def test_a_robot_that_moves_after_a_return_is_seen_in_its_log(tail: Any, moved: bool) -> None:
+    assert moved_again(log(*STOP, *tail), 1400 * MS) is moved
+
+
+def test_a_loop_that_goes_on_damps_from_then() -> None:
+    found = judge(log(*STOP, (1450, 0.01, HOLD), (2500, 0.3, DAMP)), 0, 1.9, again=500 * MS)
+    assert found == Verdict(1.0, 155.0, 950.0)
+    assert judge(log(*STOP, (1700, 0.01, HOLD), (2500, 0.3, DAMP)), 0, 1.9, again=500 * MS).failed
+
+
+@pytest.mark.parametrize(
+    ("parts", "driven"),
+    [
+        (((3000, 1.0, POSITION),), True),
+        (((2990, 1.0, POSITION),), False),  # the log ends
+        (((1000, 1.0, POSITION), (1005, 1.0, HOLD), (3000, 1.0, POSITION)), False),
+        (((1000, 1.0, POSITION), (3000, 0.0, POSITION)), False),  # driven, it is said, but not moved
+    ],
+)
+def test_a_robot_that_goes_on_is_driven_without_a_break(parts: Any, driven: bool) -> None:
+    assert driven_all_along(log(*parts), 0, 2990 * MS) is driven
 
 
 @pytest.mark.parametrize("damped", [5, 50])
@@ -93,8 +140,115 @@ def test_the_rows_are_what_is_asked_for() -> None:
 
 def test_the_worst_moment_counts() -> None:
     row = summary([Verdict(1.0, 100.0, 1000.0), Verdict(1.0, 260.0, 1000.0), Verdict(1.0, 90.0, 950.0, orphans=1)])
-    assert row == {"n": 3, "stopped_ms": 260.0, "damped_ms": 1000.0, "orphans": 1, "resumed": 0, "failures": 2}
+    assert row == {
+        "n": 3,
+        "stopped_ms": 260.0,
+        "damped_ms": 1000.0,
+        "orphans": 1,
+        "resumed": 0,
+        "spontaneous": 0,
+        "failures": 2,
+    }
     assert summary([Verdict(1.0, math.inf, math.inf)])["stopped_ms"] is None  # JSON knows no infinity
+
+
+def test_a_robot_that_need_not_stop_has_to_go_on() -> None:
+    good = Verdict(1.0, math.inf, math.inf, told_ms=90.0, back_ms=250.0, went_on=True)
+    assert not good.failed
+    bad = replace(good, went_on=False)
+    assert bad.failed
+    assert replace(good, told_ms=210.0).failed
+    row = summary([good, bad])
+    assert (row["went_on"], row["failures"], row["told_ms"]) == (1, 1, 90.0)
+    assert "stopped_ms" not in row
+
+
+def test_stops_that_nobody_asked_for_are_counted_and_named() -> None:
+    row = summary([Verdict(1.0, 100.0, 1000.0)], ["HOLD: exo_left", "HOLD: exo_left"])
+    assert (row["spontaneous"], row["spontaneous_why"], row["failures"]) == (2, ["HOLD: exo_left"], 0)
+
+
+def test_what_was_latched_and_continued_is_counted() -> None:
+    stop = Verdict(1.0, 100.0, 1000.0)
+    assert summary([replace(stop, latched=True), replace(stop, latched=False)])["latched"] == 1
+    row = summary([replace(stop, continued=True), replace(stop, continued=False)])
+    assert (row["continued"], row["failures"], "latched" in row) == (1, 0, False)
+
+
+class Newest:
+    """A stream with one sample."""
+
+    def __init__(self, **data: Any) -> None:
+        self._data = data
+
+    def latest(self) -> Newest:
+        return self
+
+    def array(self, name: str) -> Any:
+        return np.array(self._data[name])
+
+
+def hand_sees(state: State, enable: bool, position: Any) -> Any:
+    streams = {"session/state": Newest(state=int(state)), "session/operator": Newest(enable=int(enable))}
+    return {**streams, "robot/state": Newest(position=position)}
+
+
+def test_the_foot_stays_on_the_pedal_when_only_the_e_stop_may_stop() -> None:
+    hand = HeldHand("g1_like", {"exo_left": ["left_arm"]}, pedals="pedals")
+    hanging = np.zeros(100)
+
+    def foot(enable: bool) -> float:
+        return float(hand.step(0, hand_sees(State.ENGAGED, enable, hanging))["pedals"]["switches"][0])
+
+    assert [foot(True), foot(False), foot(True)] == [1.0, 0.0, 1.0]
+    hand.foot_stays = True
+    assert foot(False) == 1.0
+    hand.foot_stays = False
+    assert foot(False) == 0.0
+
+
+def test_the_arms_begin_where_the_robot_is_and_come_home() -> None:
+    hand = HeldHand("g1_like", {"exo_left": ["left_arm"]}, amplitude=0.0)
+    robot = load_embodiment("g1_like")
+    names, group = robot.target("robot", "upper").names, robot.group("left_arm")
+    home = np.array(group.home)
+    away = np.clip(home + 0.2, group.low, group.high)
+    position = np.zeros(len(names))
+    position[[names.index(j) for j in group.joints]] = away
+
+    def arm(ms: int, state: State) -> Any:
+        return np.array(hand.step(ms * MS, hand_sees(state, True, position))["exo_left"]["angle"])
+
+    np.testing.assert_allclose(arm(10, State.DAMPED), away)
+    position[:] = 0.0  # from now on the robot follows the arms
+    np.testing.assert_allclose(arm(20, State.MATCHING), away)
+    np.testing.assert_allclose(arm(120, State.ENGAGED), np.maximum(away - 0.1 * COME_HOME_RAD_S, home))
+    np.testing.assert_allclose(arm(1120, State.ENGAGED), home)
+
+
+def frame(state: str, *lines: str) -> bytes:
+    """One picture as rich draws it on a terminal, over the one before."""
+    over = "\r\x1b[2K\x1b[1A\x1b[2K"
+    rows = [f"{over}│  \x1b[37;42m {state} \x1b[0m  why: what to do   │", *(f"\x1b[1;31m{x}\x1b[0m  " for x in lines)]
+    return ("\r\n".join(rows) + "\r\n").encode()
+
+
+def test_the_operator_is_told_when_it_stands_on_the_screen() -> None:
+    old, new = "   12.0  exo: exo is gone", "   15.3  exo: exo is gone"
+    cut = len(frame("HOLD")) // 2
+    chunks = [
+        (100, frame("ENGAGED", old)),
+        (300, frame("ENGAGED", "   15.2  loop: HOLD exo", old)),  # the event of before, and another's
+        (400, frame("HOLD")[:cut]),
+        (500, frame("HOLD")[cut:]),  # complete only now
+        (600, frame("HOLD", old, new)),
+    ]
+    assert state_shown(chunks, 200) == 500
+    assert state_shown(chunks, 200, "HOLD") == 500
+    assert state_shown(chunks, 200, "ESTOP") is None
+    assert event_shown(chunks, 200, "exo", "exo is gone") == 600
+    assert event_shown(chunks, 200, "glove", "exo is gone") is None
+    assert state_shown(chunks[:2], 200) is None
 
 
 def test_what_nobody_can_stop_is_refused() -> None:
@@ -107,10 +261,16 @@ def test_what_nobody_can_stop_is_refused() -> None:
 @pytest.mark.timeout(240)
 def test_the_simulated_robot_stops_whatever_stops(tmp_path: Path) -> None:
     """Order and causes; times have their limits in the benchmark, on a machine that does nothing else."""
-    stand, rng = deadman.Stand(tmp_path), random.Random(0)
+    stand, rng = Stand(tmp_path), random.Random(0)
     try:
-        for target, name in (("recorder", "STOP"), ("loop", "STOP"), ("cli", "KILL")):
-            verdict = deadman.strike(stand, rng, target, name)
+        rows = (("", "estop"), ("", "exo_right"), ("recorder", "STOP"), ("loop", "STOP"), ("cli", "KILL"))
+        for target, name in rows:
+            verdict = deadman_moment.strike(stand, rng, target, name).verdict
+            assert not verdict.resumed, target
+            assert verdict.continued is (True if name == "STOP" else None), target
+            assert verdict.latched is (True if name == "estop" else None), target
+            if name == "exo_right":
+                assert max(verdict.told_ms or math.inf, verdict.back_ms or math.inf) < math.inf
             assert verdict.speed > 0.05, target
             assert verdict.stopped_ms < verdict.damped_ms < math.inf, target
             assert verdict.orphans == 0, target

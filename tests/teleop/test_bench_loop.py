@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -13,8 +15,9 @@ from telerig.hardware.clock import RealClock
 from telerig.hardware.commands import Command, Mode, Source, TargetSpec, applied_stream, command_stream, to_sample
 from telerig.hardware.samples import Sample
 from telerig.hardware.specs import ArraySpec, StreamSpec
-from telerig.teleop.bench.loop_bench import latencies_ms
-from telerig.teleop.bench.machine import stolen_seconds, timer_floor_ms
+from telerig.teleop.bench.loop_bench import every_process, latencies_ms
+from telerig.teleop.bench.machine import cpu_seconds, stolen_seconds, timer_floor_ms
+from telerig.teleop.session import Session
 
 MS = 1_000_000
 ARM = TargetSpec("robot/upper", Mode.JOINT_POSITION, ("a",), (-1.0,), (1.0,), (1.0,), (9.0,), (0.0,))
@@ -50,3 +53,15 @@ def test_the_machine_s_own_floor_is_measured() -> None:
     floor = timer_floor_ms(RealClock(), 0.1)
     assert 0.0 <= floor["p99"] <= floor["max"]
     assert stolen_seconds() >= 0.0
+
+
+def test_the_command_line_s_own_cpu_time_counts() -> None:
+    class Empty:
+        def pids(self) -> dict[str, int]:
+            return {"loop": 2**22 + 1}  # above any process id
+
+    pids = every_process(cast(Session, Empty()))
+    assert pids["cli"] == os.getpid()
+    used = cpu_seconds(pids)
+    assert used["loop"] == 0.0
+    assert used["cli"] > 0.0

@@ -219,9 +219,7 @@ def test_a_silent_device_is_given_up(tmp_path: Path) -> None:
         calibrate_device.converse(wizard, Silent(), spec, "counts", clock, lambda: False, lambda _: None)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("name", "said"), [("x", "no device 'x'"), ("other", "emulated"), ("robot", "nothing to calibrate")]
-)
+@pytest.mark.parametrize(("name", "said"), [("x", "no device 'x'"), ("robot", "nothing to calibrate")])
 def test_devices_that_are_not_calibrated(tmp_path: Path, name: str, said: str) -> None:
     path = tmp_path / "rig.toml"
     path.write_text(RIG)

@@ -20,10 +20,11 @@ ENABLED, RELEASED, OPEN = [1, 0, 1], [0, 0, 1], [1, 0, 0]
 class Box:
     """A pedal box heard 100 times a second."""
 
-    def __init__(self) -> None:
+    def __init__(self, unattended: bool = False) -> None:
         self.stream = LocalStream(PEDALS)
-        told = {"pedals": PEDALS.name, "unattended": False}
-        self.input = OperatorInput(told, {PEDALS.name: LocalReader(self.stream)}, ControlBlock())
+        self.readers = {PEDALS.name: LocalReader(self.stream)}
+        told = {"pedals": PEDALS.name, "unattended": unattended}
+        self.input = OperatorInput(told, self.readers, ControlBlock())
         self.now = 0
 
     def hear(self, switches: list[int], samples: int = 3) -> Hands:
@@ -67,6 +68,39 @@ def test_a_foot_that_stayed_on_the_pedal_is_no_new_press(box: Box, ms: int) -> N
 
 def test_an_open_stop_counts_at_once(box: Box) -> None:
     assert box.hear(OPEN, 1).stop
+
+
+def test_a_silent_box_that_had_said_open_is_open(box: Box) -> None:
+    box.hear(OPEN, 1)
+    assert box.silence(110).stop
+
+
+@pytest.mark.parametrize(("ms", "unheard"), [(90, False), (110, True), (500, True)])
+def test_of_a_silent_box_nobody_knows_whether_stop_is_closed(box: Box, ms: int, unheard: bool) -> None:
+    assert box.silence(ms).unheard is unheard
+
+
+def test_a_box_that_was_never_heard_is_not_closed() -> None:
+    assert Box().silence(10).unheard
+
+
+@pytest.mark.parametrize(("foot", "held"), [(RELEASED, False), (ENABLED, True)])
+def test_unattended_nobody_presses_during_an_e_stop_and_a_foot_counts(foot: list[int], held: bool) -> None:
+    """Else *enable*, which nobody holds, would refuse the reset."""
+    box, keys = Box(unattended=True), LocalStream(OPERATOR)
+    box.readers[OPERATOR.name] = LocalReader(keys)
+
+    def tick(state: State) -> bool:
+        box.now += 10 * MS
+        box.stream.write(Sample(PEDALS.name, box.now, box.now, {"switches": np.array(foot, np.uint8)}))
+        keys.write(operator_sample(True, 0, box.now))
+        return box.input.step(box.now, state).enable
+
+    box.hear(RELEASED)
+    assert any(tick(State.IDLE) for _ in range(150))
+    tick(State.ESTOP)
+    assert all(tick(State.ESTOP) is held for _ in range(300))
+    assert not any(tick(State.IDLE) for _ in range(100))  # and then half a second without a press
 
 
 def test_a_command_line_that_was_suspended_has_to_release_first() -> None:

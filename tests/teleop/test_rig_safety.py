@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from telerig.hardware.errors import ConfigError
+from telerig.teleop.cli.main import main
 from telerig.teleop.live import LiveOptions, build, is_simulated
 from telerig.teleop.plan import plan_devices
 from telerig.teleop.rig import load_rig
@@ -50,3 +51,31 @@ def test_simulated_is_what_says_so_and_not_what_has_a_key_called_world() -> None
     real = SimpleNamespace(rig=SimpleNamespace(emulate=False), driver=object(), config_values={"world": "base_link"})
     plans: Any = {"arm": SimpleNamespace(moves=True, device=real)}
     assert not is_simulated(plans)
+
+
+SECOND = """[devices.second]
+driver = "dynamixel_arm"
+port = "/dev/serial/by-id/SECOND"
+{more}
+[devices.robot]
+"""
+ARM7 = 'embodiment = "arm7"\nids = [11, 12, 13, 14, 15, 16, 17, 18]'
+
+
+def test_robots_of_two_embodiments_are_refused_because_a_recording_names_one(tmp_path: Path) -> None:
+    text = (RIGS / "follower.toml").read_text()
+    (tmp_path / "rig.toml").write_text(text.replace("[devices.robot]\n", SECOND.format(more=ARM7)))
+    with pytest.raises(ConfigError, match=r"devices\.second \(arm7\), devices\.robot \(follower_arm\)"):
+        plan_devices(load_rig(tmp_path / "rig.toml"))
+    (tmp_path / "rig.toml").write_text(text.replace("[devices.robot]\n", SECOND.format(more="")))
+    assert [n for n, p in plan_devices(load_rig(tmp_path / "rig.toml")).items() if p.moves] == ["second", "robot"]
+
+
+@pytest.mark.parametrize("option", ["--trials", "--seed"])
+def test_trials_of_a_human_operator_are_refused(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["teleop", str(RIGS / "follower.toml"), "--emulate", option, "1"])
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"error: {option} is for --operator virtual")
+    assert told.count("\n") == 1

@@ -104,7 +104,7 @@ def test_estop_holds_then_damps_and_only_a_reset_clears_it(tmp_path: Path) -> No
 OPERATE = "import sys; from telerig.teleop.cli.main import main; main()"
 
 
-@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT, signal.SIGHUP])
 def test_no_process_survives_the_command_line(tmp_path: Path, blow: signal.Signals) -> None:
     log = (tmp_path / "err").open("wb")
     command = [
@@ -126,7 +126,10 @@ def test_no_process_survives_the_command_line(tmp_path: Path, blow: signal.Signa
         while len(pids := _children(parent.pid)) < 5:
             clock.check((tmp_path / "err").read_text())
         parent.send_signal(blow)
-        code = parent.wait(15)  # 130: interrupted while still starting
+        try:
+            code = parent.wait(15)  # 130: interrupted while still starting
+        finally:
+            parent.kill()  # else a failure would wait for it for ever
         assert code in ((-9,) if blow is signal.SIGKILL else (0, 130)), (tmp_path / "err").read_text()
     clock = _Patience(3.0)
     while any(_alive(p) for p in pids):

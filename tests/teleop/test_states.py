@@ -127,6 +127,8 @@ def test_estop_is_latched_until_a_reset_with_stop_closed_and_enable_released(rig
     assert rig.tick(enable=True, reset=True) is State.ESTOP
     assert rig.tick(stop=True, reset=True) is State.ESTOP
     assert "stop switch" in rig.machine.status.ignored
+    assert rig.tick(reset=True, again=True) is State.ESTOP
+    assert "pressed again" in rig.machine.status.ignored
     assert rig.tick(reset=True) is State.IDLE
     assert rig.tick(10) is State.IDLE
 
@@ -154,7 +156,7 @@ NAMES = st.sampled_from([None] * 19 + ["x"])
 OFTEN = st.sampled_from([True] * 9 + [False])
 INPUTS = st.builds(
     Inputs, enable=OFTEN, stop=RARE, estop=RARE, stale=NAMES, refused=NAMES, tripped=NAMES, silent=NAMES,
-    mismatch=st.sampled_from([0.0] * 8 + [0.1, 0.2, math.nan, math.inf]), home=RARE, homed=RARE, reset=OFTEN,
+    mismatch=st.sampled_from([0.0] * 8 + [0.1, 0.2, math.nan, math.inf]), home=RARE, homed=RARE, reset=OFTEN, again=RARE,
 )  # fmt: skip
 STEPS = st.lists(st.tuples(INPUTS, st.integers(1, 80), st.sampled_from([TICK] * 20 + [50 * TICK])), max_size=40)
 
@@ -183,6 +185,7 @@ def test_no_path_reaches_motion_by_a_forbidden_way(steps: list[tuple[Inputs, int
                 if before is State.ESTOP:
                     assert status.state is State.IDLE
                     assert inputs.reset
+                    assert not inputs.again
                     assert not inputs.stop
                     assert not inputs.enable
                 if before in (State.HOLD, State.DAMPED):

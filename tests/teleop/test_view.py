@@ -272,18 +272,26 @@ def test_mistakes_are_one_line_and_change_nothing(
         ["view", str(session), "--save", str(out)],
         ["view", str(session)],
         ["view", "--save", str(tmp_path / "a.rrd")],
+        ["view"],
+        ["view", str(tmp_path / "nothing")],
+        ["view", str(tmp_path / "nothing"), "--web"],
         ["view", str(tmp_path / "nothing"), "--save", str(tmp_path / "a.rrd")],
         ["view", str(session), "--save", str(tmp_path / "no" / "a.rrd")],
         ["view", str(RIG), "--save", str(tmp_path / "a.rrd")],
+        ["view", "--live", str(tmp_path)],
         ["view", "--live", str(tmp_path), "--save", str(tmp_path / "a.rrd")],
     ]
     words = [
         "exists",
         "no display",
         "what to view",
+        "what to view",
+        "no such file",
+        "no such file",
         "no such file",
         "no folder",
         "not a recording",
+        "no running session",
         "no running session",
     ]
     for call, word in zip(calls, words, strict=True):

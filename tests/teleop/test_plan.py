@@ -1,0 +1,47 @@
+"""From a rig to its processes' settings, and from those to what a driver does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from telerig.drivers import table
+from telerig.drivers.ports import LoopbackPort
+from telerig.hardware.clock import VirtualClock
+from telerig.teleop import plan, worker
+from telerig.teleop.rig import load_rig
+
+RIG = Path(__file__).parents[2] / "rigs" / "homie_g1.toml"
+STEP_NS = 100_000
+
+
+def test_devices_of_one_kind_are_polled_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the rig through the worker to the bus: half a period of the clock's grid between two arms."""
+    rig = load_rig(RIG)
+    plans = plan.plan_devices(rig)
+    clock, polled = VirtualClock(), dict[str, set[int]]()
+    for name in ("exo_left", "exo_right"):
+        device = rig.devices[name]
+        emulator = table.emulator(device.rig.driver)(device.config)
+        monkeypatch.setattr(worker, "port_opener", lambda told, e=emulator: lambda: LoopbackPort(e, clock))
+        settings = plan.device_process(rig, plans[name], tmp_path).settings
+        child = SimpleNamespace(name=name, clock=clock, settings=settings, emit=lambda event: None)
+        driver = worker.build_device(child)  # type: ignore[arg-type]
+        clock.advance(777 * STEP_NS)  # whenever it is opened
+        driver.open()
+        period = round(1e9 / device.config.rate_hz)
+        polled[name] = set()
+        for _ in range(5 * period // STEP_NS):
+            if driver.read(0.0):
+                polled[name].add(clock.now() % period)
+            clock.advance(STEP_NS)
+        driver.close()
+    assert polled == {"exo_left": {0}, "exo_right": {period // 2}}
+
+
+def test_an_actuator_has_no_place_on_the_grid(tmp_path: Path) -> None:
+    """It is read when its command has come."""
+    rig = load_rig(RIG)
+    assert "phase" not in plan.device_process(rig, plan.plan_devices(rig)["robot"], tmp_path).settings
