@@ -9,7 +9,7 @@ from telerig.hardware.errors import DeviceIdentityError
 from telerig.hardware.events import Event, Level
 from telerig.hardware.legs import LegCommand, LegMode, balance_stream, body_stream, legs_of
 from telerig.hardware.protocols import DeviceContext
-from telerig.hardware.samples import Sample
+from telerig.hardware.samples import Sample, Value
 from telerig.hardware.specs import StreamSpec
 from telerig.hardware.wire import simbus
 from telerig.hardware.wire import simbus_legs as wire
@@ -96,7 +96,7 @@ class MujocoHumanoid(MujocoRobot):
         backwards = max(0, self._legs_t + 1 - measured)
         self._legs_t = measured + backwards
         sigma = max(1000, (arrived - asked) // 2, backwards)
-        data = {
+        data: dict[str, Value] = {
             "position": state.position, "velocity": state.velocity, "effort": state.effort,
             "attitude": state.attitude, "angular_velocity": state.angular_velocity,
             "mode": np.array(state.mode, np.uint8),

@@ -48,7 +48,7 @@ class PolicyLegs:
         """``(n,)`` rad: how the legs stand at this height, m."""
         pose = self._home.copy()
         pose[self._into] = self._policy.stance(height)
-        return np.clip(pose, self._low, self._high)
+        return np.asarray(np.clip(pose, self._low, self._high))
 
     def step(self, measured: LegMeasure, wish: Array, periods: int, urgent: bool) -> tuple[Array, Array]:
         """Leg targets ``(n,)`` rad within their ranges, and what the robot is now asked for (4,).
