@@ -7,6 +7,7 @@ follows from that.
 from __future__ import annotations
 
 import os
+import select
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -14,6 +15,8 @@ from contextlib import contextmanager
 
 from telerig.teleop.control import ControlBlock
 from telerig.teleop.keyboard import forget_stuck_outputs
+
+AGAIN_S = 1.0
 
 
 class Asked:
@@ -38,7 +41,7 @@ def interruptible(control: ControlBlock) -> Iterator[Asked]:
         asked.to_end = True  # a closing terminal hangs up twice: its shell does, and the kernel
         forget_stuck_outputs()
 
-    with _at_once(control.ask_to_stop, numbers), _handled(ask, *numbers):
+    with _handled(ask, *numbers), _at_once(control.ask_to_stop, numbers):
         yield asked
 
 
@@ -59,18 +62,27 @@ def ends_in_order(control: ControlBlock) -> Iterator[None]:
 def _at_once(act: Callable[[], None], numbers: tuple[signal.Signals, ...]) -> Iterator[None]:
     """Act as soon as one of these handled signals arrives, in a thread of its own.
 
-    Python calls a handler when the main thread is between two of its instructions: never, while it waits for a disk.
+    Python calls a handler when the main thread is between two of its instructions: never, while it waits for a disk.  And
+    when the handler looked there may have been room in a terminal for less than is written next, so it looks again.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    main = threading.get_ident()
     out, into = os.pipe2(os.O_CLOEXEC)
     os.set_blocking(into, False)
 
     def listen() -> None:
-        while arrived := os.read(out, 64):
-            if any(number in arrived for number in numbers):
-                act()
+        asked = False
+        while True:
+            if asked and not select.select([out], [], [], AGAIN_S)[0]:
+                signal.pthread_kill(main, signal.SIGTERM)
+            elif arrived := os.read(out, 64):
+                if any(number in arrived for number in numbers):
+                    asked = True
+                    act()
+            else:
+                return
 
     listener = threading.Thread(target=listen, name="signals", daemon=True)
     listener.start()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from telerig.drivers.emulation_control import send_fault
 from telerig.drivers.mujoco.motion_log import read_motion_log
 from telerig.hardware import events
+from telerig.hardware.embodiment import load_embodiment
 from telerig.hardware.errors import DeviceError
 from telerig.hardware.events import Event
 from telerig.teleop.bench.deadman_judge import (
@@ -43,6 +44,8 @@ UNPLUGGED = {
 }  # row → device
 SILENT = "glove_left"
 MOVING_RAD_S = 0.3  # measured, when a blow falls
+NEAR_HOME_RAD = WAVE["amplitude"] + 0.15  # every joint, so that no blow falls while the arms come home
+COMES_HOME_S = 6.0
 GONE_S = (2.0, 2.2)  # the 200 ms between two tries to open a device: which of them meets its return is chance
 CONTINUED_S = (0.3, 0.8)  # after the stop: later than that, whoever is suspended is about to be killed
 RESUME_S = 0.5  # what is wrongly let go moves within a period or two
@@ -91,16 +94,23 @@ def strike(stand: Stand, rng: random.Random, target: str, name: str, early: bool
 
 
 def _wait_for_motion(session: TerminalSession, rng: random.Random) -> str | None:
-    """Until a random instant at which the arms move; or why the robot has stopped by itself."""
+    """Until a random instant at which the arms move; or why the robot has stopped by itself.
+
+    They wave about home, not where they sank to when they were damped: there a thumb rubs against a thigh, and goes on
+    moving by itself when it comes free.
+    """
+    home = np.array(load_embodiment("g1_like").target("robot", "upper").home)
     start = session.clock.now()
     session.pass_time(rng.uniform(0.3, 0.3 + 1.0 / WAVE["hz"]))  # anywhere in a swing
     robot = session.attached.readers["robot/state"]
 
     def moves() -> bool:
         sample = robot.latest()
-        return sample is not None and float(np.abs(sample.array("velocity")).max()) > MOVING_RAD_S
+        if sample is None or float(np.abs(sample.array("position") - home).max()) > NEAR_HOME_RAD:
+            return False
+        return float(np.abs(sample.array("velocity")).max()) > MOVING_RAD_S
 
-    moving = session.holds(moves, 2.0)
+    moving = session.holds(moves, COMES_HOME_S)
     if moving and session.state() is State.ENGAGED:
         return None
     return next((e.text for e in _heard(session, "loop", start)), "engaged, but the arms do not move")

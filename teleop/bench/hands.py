@@ -13,7 +13,7 @@ from telerig.teleop.states import State
 
 RELEASE_NS = 300_000_000
 PRESS_NS = 1_500_000_000
-COME_HOME_RAD_S = 0.5
+COME_HOME_RAD_S = 1.0
 Poses = Mapping[str, Sequence[float]]  # device → rad
 
 

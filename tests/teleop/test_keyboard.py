@@ -113,12 +113,12 @@ def test_an_output_that_blocks_is_given_up_and_who_was_stuck_in_it_goes_on() -> 
     """A write to a pipe that nobody reads, a SIGTERM in the middle of it: the same write ends."""
     out, into = os.pipe()
     code = """
-import os, sys
+import sys
 from telerig.teleop.control import ControlBlock
 from telerig.teleop.signals import interruptible
 with interruptible(control := ControlBlock()):
     print("ready", flush=True)
-    os.write(2, b"x" * 1_000_000)
+    print("x" * 1_000_000, file=sys.stderr, flush=True)
     print(control.stopping)
 """
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=into, text=True) as process:
