@@ -89,10 +89,10 @@ class ActuatorLoop:
 
     def fall(self, press_estop: Callable[[], None]) -> None:
         """The robot has fallen: arms damped at once, everything stops until a person resets it."""
+        press_estop()
         self.watchdog.fell()
         with contextlib.suppress(CommandRefused):
             self.device.damp()
-        press_estop()
 
     def _refused(self, action: Action, error: CommandRefused) -> None:
         """The robot will not: hold, and let the loop see it (a command nobody sent), so that it holds too.

@@ -29,7 +29,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from telerig.hardware.commands import Command, Mode, Source
-from telerig.hardware.errors import TelerigError
 from telerig.hardware.events import Event, Level
 from telerig.hardware.legs import Balance, LegCommand, LeggedActuator, LegMeasure, LegMode
 from telerig.hardware.samples import Sample
@@ -39,6 +38,7 @@ from telerig.teleop.poise import Poise
 
 Array = NDArray[np.float64]
 UNMEASURED_NS = 100_000_000
+REST_NS = 1_000_000_000  # stands still before it is let go, where a policy knows no lower height
 SETTLE_LIMIT_NS = 5_000_000_000
 BLEND_S = 0.4  # the policy takes over from the stance
 NEAR_RAD = 0.3  # of the stance, to be handed over to the policy
@@ -174,7 +174,7 @@ class Body:
         if self.state is Balance.LIMP:
             self._limping(now, body, estop)
             return
-        if self._damped:
+        if self._damped and (estop or self.state is not Balance.LOWERING):  # that ends by itself
             self._limp(now, "an e-stop ended: damped")
             return
         if int(body.array("mode")) != LegMode.FOLLOW and now - self._since > 2 * UNMEASURED_NS:
@@ -229,13 +229,13 @@ class Body:
             wish, urgent = np.array([0.0, 0.0, 0.0, self._drive.heights[0]]), True
         elif estop:
             wish[:3] = 0.0
-        measured = self._measured(body)
+        measured = self._measured(now, body)
         if measured is None:
             self._fall(now, "its arms are not measured")
             return
         try:
             target, self._wish = self._drive.step(measured, wish, periods, urgent)
-        except TelerigError as error:
+        except Exception as error:  # whatever it is (ONNX Runtime's own among them): nobody balances now
             self._fall(now, str(error))
             return
         if self.state is Balance.BALANCING and now - self._since < BLEND_S * 1e9:
@@ -243,12 +243,13 @@ class Body:
             stance = self._drive.stance(float(self._wish[3]))
             target = stance + part * (target - stance)
         self._send(target, 1.0, True)
-        if self.state is Balance.LOWERING and self._wish[3] <= self._drive.heights[0] + 1e-3:
+        down = self._wish[3] <= self._drive.heights[0] + 1e-3 and not self._wish[:3].any()
+        if self.state is Balance.LOWERING and down and now - self._since > REST_NS:
             self._limp(now, "the session ends: down and damped")
 
-    def _measured(self, body: Sample) -> LegMeasure | None:
+    def _measured(self, now: int, body: Sample) -> LegMeasure | None:
         upper = self._upper
-        if upper is None:
+        if upper is None or now - upper.t_arrival > UNMEASURED_NS:
             return None
         position = upper.array("position")
         sent = position if self._upper_sent is None else self._upper_sent
@@ -269,10 +270,10 @@ class Body:
 
     def _fall(self, now: int, why: str) -> None:
         """Damped at once: legs that fight a fall break what they hit."""
-        self._device.damp_legs()
         self._enter(now, Balance.FALLEN)
         self._say(now, Level.ERROR, "body.fall", f"FALL: {why}; damped, e-stop")
-        self._on_fall(now)
+        self._on_fall(now)  # latched first: damping raises where the robot is gone
+        self._device.damp_legs()
 
     def _enter(self, now: int, state: Balance) -> None:
         self.state, self._since = state, now

@@ -72,8 +72,7 @@ class Shaper:
 
     :param driven: names of the targets the agent commands; the others hold.  Default: all.
     :param speed: scales the velocity limits, 0…1.
-    :ivar calm: scales the joints' velocity limits from tick to tick, 0…1: the loop sets it while a robot on its own feet
-        is off balance.  A joint that is faster slows down within its acceleration limit.
+    :ivar calm: scales the joints' velocity limits, 0…1, tick by tick, while a robot on its own feet is off balance.
     :raises ConfigError: a target that cannot be guarded, or limits that are not.
     """
 
