@@ -14,7 +14,11 @@ from pathlib import Path
 import telerig
 
 # Where an extra may be needed at import, and which.
-MAY_NEED = {"telerig.drivers.mujoco": {"mujoco"}, "telerig.policies": {"torch", "safetensors"}}
+MAY_NEED = {
+    "telerig.drivers.mujoco": {"mujoco"},
+    "telerig.drivers.unitree_g1.idl": {"cyclonedds"},
+    "telerig.policies": {"torch", "safetensors"},
+}
 
 
 class Absent:

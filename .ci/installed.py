@@ -11,7 +11,18 @@ from pathlib import Path
 import telerig
 from telerig.hardware.embodiment import embodiment_names, load_embodiment
 
-ABSENT = ("torch", "mujoco", "open3d", "safetensors", "onnxruntime", "rerun", "pyrealsense2", "cv2", "scipy")
+ABSENT = (
+    "torch",
+    "mujoco",
+    "open3d",
+    "safetensors",
+    "onnxruntime",
+    "rerun",
+    "pyrealsense2",
+    "cv2",
+    "scipy",
+    "cyclonedds",
+)
 
 
 def problems(repository: Path) -> list[str]:

@@ -27,6 +27,8 @@ SAYS_NOTHING = {"DFSG approved", "OSI Approved"}  # classifiers that accompany a
 KNOWN = {
     "nvidia-*": "CUDA, brought by PyPI's torch on Linux x86-64: redistributable, not open; the CPU build has none",
     "cuda-*": "the same",
+    "rich-click": "MIT: its metadata hold the whole licence instead of its name; brought by cyclonedds",
+    "cyclonedds": "EPL-2.0 or EDL-1.0, which is BSD-3-Clause, as the user likes (its LICENSE; SPDX 'EPL-2.0 OR BSD-3-Clause')",
 }
 
 

@@ -80,6 +80,45 @@ class SerialPort:
                 raise
 
 
+class FilePort:
+    """A device that is read like a file and takes nothing: ``/dev/input/js0``, or a pipe.
+
+    :raises DeviceOpenError: not there, or no permission.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        try:
+            self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            raise DeviceOpenError(f"{path}: cannot be opened: {error.strerror}") from error
+
+    def read(self, timeout_s: float = 0.0, max_bytes: int = 65536) -> bytes:
+        """What is there as soon as anything is; b"" after ``timeout_s``.  :raises DeviceLost: unplugged."""
+        try:
+            ready, _, _ = select.select([self._fd], [], [], max(0.0, timeout_s))
+            if not ready:
+                return b""
+            data = os.read(self._fd, max_bytes)
+        except BlockingIOError:
+            return b""
+        except (OSError, ValueError) as error:
+            raise DeviceLost(f"{self.path}: {error}") from error
+        if not data:
+            raise DeviceLost(f"{self.path}: the device has ended")
+        return data
+
+    def write(self, data: bytes) -> None:
+        """:raises DeviceLost: always; nothing can be written to it."""
+        raise DeviceLost(f"{self.path}: takes no bytes")
+
+    def close(self) -> None:
+        """Close."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
 class LoopbackPort:
     """An emulator in this process, for virtual time: what is written is answered at the clock's present instant."""
 

@@ -17,13 +17,18 @@ DRIVERS = {
     "hall_glove": "telerig.drivers.hall_glove:HallGlove",
     "homunculus_glove": "telerig.drivers.homunculus_glove:HomunculusGlove",
     "pedal_box": "telerig.drivers.pedal_box:PedalBox",
+    "gamepad": "telerig.drivers.gamepad:Gamepad",
     "dynamixel_arm": "telerig.drivers.dynamixel_arm:DynamixelArm",
     "synthetic_camera": "telerig.drivers.synthetic_camera:SyntheticCamera",
     "uvc_camera": "telerig.drivers.uvc_camera:UvcCamera",
     "realsense": "telerig.drivers.realsense:RealSense",
     "mujoco_world": "telerig.drivers.mujoco.world:MujocoWorld",
     "mujoco_robot": "telerig.drivers.mujoco.robot:MujocoRobot",
+    "mujoco_humanoid": "telerig.drivers.mujoco.humanoid:MujocoHumanoid",
     "mujoco_camera": "telerig.drivers.mujoco.camera:MujocoCamera",
+    "unitree_g1": "telerig.drivers.unitree_g1.robot:UnitreeG1",
+    "unitree_g1_humanoid": "telerig.drivers.unitree_g1.humanoid:UnitreeG1Humanoid",
+    "unitree_g1_emulator": "telerig.drivers.unitree_g1.emulator:UnitreeG1Emulator",
 }
 
 EMULATORS = {

@@ -41,13 +41,13 @@ class Report:
         }
 
 
-def _worker(parent: int) -> None:
+def worker(parent: int) -> None:
     """A process of the pool dies with the command (a killed evaluation must not go on), and computes on one thread."""
     realtime.die_with_parent(parent)
-    _one_thread()
+    one_thread()
 
 
-def _one_thread() -> None:
+def one_thread() -> None:
     """There are as many processes as cores."""
     os.environ["OMP_NUM_THREADS"] = "1"
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
@@ -71,13 +71,13 @@ def evaluate(
 
 
 def _outcomes(specs: Sequence[RolloutSpec], count: int) -> Iterator[tuple[int, Outcome]]:
-    _one_thread()
+    one_thread()
     if count <= 1:
         for i, spec in enumerate(specs):
             yield i, rollout(spec)
         return
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=spawn, initializer=_worker, initargs=(os.getpid(),)) as pool:
+    with ProcessPoolExecutor(count, mp_context=spawn, initializer=worker, initargs=(os.getpid(),)) as pool:
         futures = {pool.submit(rollout, spec): i for i, spec in enumerate(specs)}
         for future in as_completed(futures):
             yield futures[future], future.result()

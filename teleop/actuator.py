@@ -18,12 +18,15 @@ from telerig.hardware.errors import CommandRefused, DeviceLost, TelerigError
 from telerig.hardware.events import Event, Level
 from telerig.hardware.protocols import Actuator, Clock, StreamReader
 from telerig.hardware.samples import Sample
+from telerig.teleop.body import Body
+from telerig.teleop.body_build import body_maker
 from telerig.teleop.child import Child
 from telerig.teleop.guard_watchdog import Action, Watchdog
 from telerig.teleop.stream import SharedReader
 from telerig.teleop.worker import Keeper, build_device
 
 END_DAMP_NS = 1_200_000_000  # hold 1 s, then damp, before the process goes
+END_LOWER_NS = 2_000_000_000  # a robot on its own feet goes down before it is damped
 
 
 class ActuatorLoop:
@@ -40,15 +43,21 @@ class ActuatorLoop:
         write: Callable[[Sample], object],
         emit: Callable[[Event], None],
         clock: Clock,
+        body: Callable[[ActuatorLoop], Body] | None = None,
     ) -> None:
-        self.device, self._readers, self._write, self._emit, self._clock = device, readers, write, emit, clock
+        self.device, self._readers, self._clock = device, readers, clock
+        self._write, self._emit = self.publish, self.report = write, emit
         self.targets: tuple[TargetSpec, ...] = tuple(device.targets)
-        self.watchdog = Watchdog(self.targets, "watchdog", armed=False)
+        self.body = None if body is None else body(self)
+        self._standing = [t.name for t in self.targets if self.body and t.mode is Mode.BASE_VELOCITY_HEIGHT]
+        self.watchdog = Watchdog(self.targets, "watchdog", armed=False, standing=self._standing)
+        self._estop = False
         self._last: dict[str, int] = {}  # target -> number of its newest sample seen
         self._newest: dict[str, Command | None] = {t.name: None for t in self.targets}
 
     def command(self, estop: bool) -> None:
         """Let the watchdog decide, and do it.  :raises DeviceLost: the robot is gone."""
+        self._estop = estop
         for target in self.targets:
             sample = self._readers[target.name].latest()
             if sample is not None and sample.seq != self._last.get(target.name):
@@ -63,6 +72,27 @@ class ActuatorLoop:
         finally:
             for event in self.watchdog.drain():
                 self._emit(event)
+
+    def read(self) -> None:
+        """Publish what the robot measured; its body, if it has one, takes its step.  :raises DeviceLost: it is gone."""
+        samples = self.device.read(0.0)
+        for sample in samples:
+            self._write(sample)
+        if self.body is None:
+            return
+        for sample in samples:
+            self.body.see(sample)
+        try:
+            self.body.step(self._clock.now(), self._estop)
+        except CommandRefused as error:
+            self._emit(Event(self._clock.now(), Level.ERROR, "actuator", "actuator.refused", str(error)))
+
+    def fall(self, press_estop: Callable[[], None]) -> None:
+        """The robot has fallen: arms damped at once, everything stops until a person resets it."""
+        press_estop()
+        self.watchdog.fell()
+        with contextlib.suppress(CommandRefused):
+            self.device.damp()
 
     def _refused(self, action: Action, error: CommandRefused) -> None:
         """The robot will not: hold, and let the loop see it (a command nobody sent), so that it holds too.
@@ -81,6 +111,12 @@ class ActuatorLoop:
         self._report(action, Mode.HOLD if held else Mode.DAMP, -1)
 
     def _carry_out(self, action: Action) -> None:
+        if self.body is not None and action.target in self._standing:
+            self.body.ask(action.mode, action.command)
+            self._report(action, action.mode, action.command_seq)
+            return
+        if self.body is not None and action.command is not None:
+            self.body.arms(action.command)
         if action.command is not None:
             self.device.send(action.command)
         elif action.changed and action.mode == Mode.HOLD:
@@ -102,7 +138,9 @@ class ActuatorLoop:
 
     def forget(self) -> None:
         """After the device was lost: the watchdog starts anew, so that whatever the robot should do is said again."""
-        self.watchdog = Watchdog(self.targets, "watchdog", armed=False)
+        self.watchdog = Watchdog(self.targets, "watchdog", armed=False, standing=self._standing)
+        if self.body is not None:
+            self.body.forget()
 
 
 def run(child: Child) -> None:
@@ -115,7 +153,8 @@ def run(child: Child) -> None:
         writers[sample.stream].write(sample)
 
     readers = {t.name: child.reader(f"{t.name}/sent") for t in device.targets}
-    loop = ActuatorLoop(device, readers, write, lambda e: child.emit(replace(e, source=child.name)), child.clock)
+    body = body_maker(child.settings.get("body"), child.name, device, child.control.press_estop)
+    loop = ActuatorLoop(device, readers, write, lambda e: child.emit(replace(e, source=child.name)), child.clock, body)
     # the loop writes one command a target; the last one's arrival means that all are there
     wake: SharedReader = readers[device.targets[-1].name]
     child.go_realtime()
@@ -124,15 +163,16 @@ def run(child: Child) -> None:
     while end is None or child.clock.now() < end:
         child.beat()
         if child.stopping and end is None:
-            end = child.clock.now() + END_DAMP_NS
+            end = child.clock.now() + (END_DAMP_NS if loop.body is None else END_LOWER_NS)
+            if loop.body is not None:
+                loop.body.lower(child.clock.now())
         if not keeper.ensure_open():
             continue
         wake.wait(seen, timeout_s)
         seen = wake.written
         try:
             loop.command(child.control.estop)
-            for sample in device.read(0.0):
-                write(sample)
+            loop.read()
         except DeviceLost as error:
             keeper.lost(error)
             loop.forget()

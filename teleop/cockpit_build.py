@@ -13,6 +13,11 @@
     [cockpit.pedals]              # a walking base
     device = "pedals"
     target = "robot/base"
+    [cockpit.sticks]              # or a gamepad (driver gamepad)
+    device = "pad"
+    target = "robot/base"
+    [cockpit.keyboard]            # or the keyboard, teleop/keyboard_drive.py
+    target = "robot/base"
 
 A real device needs its calibration (``telerig calibrate RIG DEVICE``) unless the rig says ``calibrate = false``; an
 emulated one has the identity, or its own.
@@ -40,9 +45,11 @@ from telerig.hardware.protocols import DeviceContext
 from telerig.hardware.specs import StreamSpec
 from telerig.teleop.cockpit import Cockpit, Input, Part, elements
 from telerig.teleop.config_values import build_config
+from telerig.teleop.keyboard_drive import DRIVE
 from telerig.teleop.retarget.hand import HandMap, load_synergies
 from telerig.teleop.retarget.joints import JointMap
 from telerig.teleop.retarget.pedals import PedalMap, PedalShape
+from telerig.teleop.retarget.sticks import StickMap, StickShape, WishMap
 from telerig.teleop.rig import Device, Rig
 
 
@@ -80,6 +87,22 @@ class PedalRig(PedalShape):
     target: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StickRig(StickShape):
+    """``[cockpit.sticks]``: a gamepad, a target, and how its sticks feel."""
+
+    device: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyboardRig:
+    """``[cockpit.keyboard]``: the base that keys drive."""
+
+    target: str
+
+
+SINGLE = ("pedals", "sticks", "keyboard")
 FIELD = {JointCalibration.kind: "position", GloveCalibration.kind: "counts", PedalCalibration.kind: "position"}
 
 
@@ -177,6 +200,30 @@ class _Builder:
             lambda raw, now: convert(now, raw), convert.reset,
         )  # fmt: skip
 
+    def sticks(self, part: StickRig) -> Part:
+        """A gamepad."""
+        device = self.rig.devices.get(part.device)
+        if device is None:
+            raise ConfigError(f"device '{part.device}' is not in this rig ({', '.join(self.rig.devices)})")
+        specs = [s for s in device_streams(device) if "axes" in {a.name for a in s.arrays}]
+        if not specs:
+            raise ConfigError(f"device '{part.device}' (driver {device.rig.driver}) has no axes of a gamepad")
+        target = self.target(part.target)
+        convert = StickMap(target, part)
+        return Part(
+            Input(specs[0], "axes", range(4)), target.name, tuple(range(target.size)),
+            lambda raw, now: convert(now, raw), convert.reset,
+        )  # fmt: skip
+
+    def keyboard(self, part: KeyboardRig) -> Part:
+        """The command line's keys."""
+        target = self.target(part.target)
+        convert = WishMap(target)
+        return Part(
+            Input(DRIVE, "wish", range(4)), target.name, tuple(range(target.size)),
+            lambda raw, now: convert(now, raw), convert.reset,
+        )  # fmt: skip
+
 
 def device_calibration(
     rig: Rig, device: Device, kind: str, names: tuple[str, ...], saved: Mapping[str, DeviceCalibration]
@@ -213,17 +260,18 @@ def build(rig: Rig, targets: tuple[TargetSpec, ...], told: Mapping[str, Any]) ->
         mistakes.append(f"cockpit.ttl_ms: {ttl_ms}; 10 to 1000 is right")
     makers: dict[str, tuple[type[Any], Any]] = {
         "arms": (ArmRig, builder.arm), "hands": (HandRig, builder.hand), "pedals": (PedalRig, builder.pedals),
+        "sticks": (StickRig, builder.sticks), "keyboard": (KeyboardRig, builder.keyboard),
     }  # fmt: skip
     for key, value in raw.items():
         if key not in makers:
             mistakes.append(f"cockpit.{key}: unknown key; known: {', '.join(makers)}, ttl_ms")
             continue
-        tables = [value] if key == "pedals" else value
+        tables = [value] if key in SINGLE else value
         if not isinstance(tables, list) or not all(isinstance(t, Mapping) for t in tables):
-            mistakes.append(f"cockpit.{key}: must be {'[cockpit.pedals]' if key == 'pedals' else f'[[cockpit.{key}]]'}")
+            mistakes.append(f"cockpit.{key}: must be {f'[cockpit.{key}]' if key in SINGLE else f'[[cockpit.{key}]]'}")
             continue
         for i, table in enumerate(tables):
-            where = f"cockpit.{key}" if key == "pedals" else f"cockpit.{key}.{i}"
+            where = f"cockpit.{key}" if key in SINGLE else f"cockpit.{key}.{i}"
             try:
                 parts.append(_part(*makers[key], table, where))
             except ConfigError as error:

@@ -72,6 +72,7 @@ class Shaper:
 
     :param driven: names of the targets the agent commands; the others hold.  Default: all.
     :param speed: scales the velocity limits, 0…1.
+    :ivar calm: scales the joints' velocity limits, 0…1, tick by tick, while a robot on its own feet is off balance.
     :raises ConfigError: a target that cannot be guarded, or limits that are not.
     """
 
@@ -83,6 +84,7 @@ class Shaper:
         self.driven = tuple(t.name for t in targets) if driven is None else tuple(driven)
         _check(self.targets, self.driven, speed)
         self._dt = 1.0 / rate_hz
+        self.calm = 1.0
         self._log = RefusalLog(source)
         ends = np.cumsum([0, *(t.size for t in targets)])
         self._slices = {t.name: slice(int(a), int(b)) for t, a, b in zip(targets, ends[:-1], ends[1:], strict=True)}
@@ -158,7 +160,10 @@ class Shaper:
                 self._start(now, state)
         goal = self._aim(now, state)
         self._goals = (goal, self._goals[0], self._goals[1])
-        limits = (self._low, self._high, self._v_max if state is State.ENGAGED else self._v_slow, self._a_max)
+        v_max = self._v_max if state is State.ENGAGED else self._v_slow
+        if self.calm < 1.0:
+            v_max = np.where(self._base, v_max, v_max * self.calm)
+        limits = (self._low, self._high, v_max, self._a_max)
         drift = goal_velocity(self._goals, self._dt)
         self._p, self._v = advance(self._p, self._v, goal, drift, limits, self._dt)
         if state is State.ESTOP:

@@ -13,7 +13,7 @@ Nothing here raises.  A fault in this module itself becomes a HOLD, then a DAMP,
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,18 +72,31 @@ class Watchdog:
     :param source: of the events, the device's name.
     :param armed: False for a robot that was just opened, perhaps again: nobody knows where it is, so that positions are
         refused until the loop has sent HOLD or DAMP, as it does in every state that does not move.
+    :param standing: targets that hold for as long as nothing is heard and are damped by an e-stop or a fall only: a base
+        on legs, which fall when they are damped.
     """
 
-    def __init__(self, targets: Sequence[TargetSpec], source: str = "watchdog", armed: bool = True) -> None:
+    def __init__(
+        self,
+        targets: Sequence[TargetSpec],
+        source: str = "watchdog",
+        armed: bool = True,
+        standing: Collection[str] = (),
+    ) -> None:
         self._targets = [_Target(t, np.array(t.low, float), np.array(t.high, float)) for t in targets]
         for target in self._targets:
             target.tripped = not armed
+        self._standing = frozenset(standing)
         self._moved = -(2**62)  # when any target was last sent somewhere: hold() and damp() are for the whole device
         self._log = RefusalLog(source)
 
     def drain(self) -> list[Event]:
         """Events since the last call."""
         return self._log.drain()
+
+    def fell(self) -> None:
+        """The robot has fallen: the e-stop that follows damps at once, there is nothing left to hold."""
+        self._moved = -(2**62)
 
     @property
     def tripped(self) -> str | None:
@@ -118,7 +131,7 @@ class Watchdog:
             return self._brake(now, t)
         if t.expires is None or now <= t.expires:
             return None
-        if now - t.expires >= DAMP_AFTER_NS:
+        if now - t.expires >= DAMP_AFTER_NS and t.spec.name not in self._standing:
             return self._lapse(now, t, Mode.DAMP)
         return self._lapse(now, t, Mode.HOLD)
 

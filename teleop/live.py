@@ -8,10 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from telerig.hardware.commands import Mode
 from telerig.hardware.errors import ConfigError, DeviceError
 from telerig.hardware.events import Level
 from telerig.teleop import realtime
+from telerig.teleop.body_build import load_drive
+from telerig.teleop.body_rig import body_settings
 from telerig.teleop.episodes import EpisodeCommand, episode_sample
+from telerig.teleop.keyboard_drive import DRIVE, KeyDrive
 from telerig.teleop.loop_process import load_factory
 from telerig.teleop.operator_input import operator_sample
 from telerig.teleop.plan import (
@@ -56,9 +60,13 @@ class LiveOptions:
 
 
 def is_simulated(plans: Mapping[str, DevicePlan]) -> bool:
-    """Whether every robot of the rig is emulated, or of a driver that says ``simulated = True``."""
+    """Whether every robot of the rig is emulated, or of a driver, or with keys, that say ``simulated = True``.
+
+    Keys say so only where the driver refuses a real robot (``unitree_g1`` with ``emulated``).
+    """
     moving = [p.device for p in plans.values() if p.moves]
-    return all(d.rig.emulate or getattr(d.driver, "simulated", False) is True for d in moving)
+    said = [(d.driver, getattr(d, "config", None)) for d in moving if not d.rig.emulate]
+    return all(any(getattr(s, "simulated", False) is True for s in pair) for pair in said)
 
 
 def recorded_streams(rig: Rig, plans: Mapping[str, DevicePlan], names: list[str]) -> list[str]:
@@ -80,6 +88,10 @@ def build(rig: Rig, folder: Path, options: LiveOptions) -> Session:
     if options.agent["factory"] == COCKPIT["factory"]:  # its mistakes are told before anything runs
         targets = tuple(t for p in plans.values() for t in p.targets)
         load_factory(options.agent["factory"])(rig, targets, dict(options.agent))
+    for plan in plans.values():
+        if (told_body := body_settings(rig, plan.name)) is not None:
+            upper = next(t.names for t in plan.targets if t.mode is Mode.JOINT_POSITION)
+            load_drive(told_body, plan.device.config.embodiment, upper)  # likewise
     simulated = is_simulated(plans)
     if options.unattended and not simulated:
         raise ConfigError(f"{rig.path}: --unattended is for simulated robots only; this rig's robot is real")
@@ -125,10 +137,12 @@ class Steward(threading.Thread):
 
     :ivar enable: held, as the newest key says.
     :param unattended: a program holds enable, not a keyboard.
+    :param drive: the keyboard as pedals.
     """
 
-    def __init__(self, session: Session, unattended: bool = False) -> None:
+    def __init__(self, session: Session, unattended: bool = False, drive: KeyDrive | None = None) -> None:
         super().__init__(name="steward", daemon=True)
+        self.drive = drive  # the keyboard as pedals
         self.session = session
         self.enable = self._unattended = unattended
         self._looked: int | None = None
@@ -148,6 +162,8 @@ class Steward(threading.Thread):
         known, self._reset = self._reset, None
         now, control = self.session.clock.now(), self.session.control
         self.session.writer("session/operator").write(operator_sample(self._held(now), control.resets, now))
+        if self.drive is not None:
+            self.session.writer(DRIVE.name).write(self.drive.sample(now))
         if known is not None:
             control.reset_estop(known)  # after the sample: who sees the request sees enable as it was then
 
@@ -161,6 +177,8 @@ class Steward(threading.Thread):
     def _lapse(self) -> None:
         if not (self._lapsed or self._unattended or self.session.control.stopping):
             self._lapsed = True
+            if self.drive is not None:
+                self.drive.still()
             text = f"no key was looked at for {BLIND_S} s, the terminal blocks: enable counts as released"
             self.session.say(Level.WARNING, "session.blind", text)
 

@@ -7,6 +7,7 @@ logging, no I/O.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -21,6 +22,7 @@ from telerig.hardware.protocols import Agent, Clock, StreamReader
 from telerig.hardware.samples import Sample
 from telerig.hardware.specs import ArraySpec, StreamSpec
 from telerig.teleop import session_state
+from telerig.teleop.balance_view import BalanceView
 from telerig.teleop.episodes import EpisodeCommand, RecorderState, episode_sample
 from telerig.teleop.freshness import Freshness
 from telerig.teleop.guard_shaping import Shaper
@@ -64,6 +66,7 @@ class LoopCore:
 
     :param readers: every stream by name; ``write`` publishes a sample; ``emit`` reports an event.
     :param operator: where enable, stop and episode switches come from.
+    :param balance: of a robot on its own feet.
     :param alive: names a process without which nothing may move and that is silent, or None.
     """
 
@@ -79,12 +82,14 @@ class LoopCore:
         clock: Clock,
         options: LoopOptions,
         driven: Sequence[str] | None = None,
+        balance: BalanceView | None = None,
     ) -> None:
         self.agent, self.targets, self._readers, self._write, self._emit = agent, tuple(targets), readers, write, emit
-        self._operator, self._clock, self._options = operator, clock, options
+        self._operator, self._clock, self._options, self._balance = operator, clock, options, balance
         self.shaper = Shaper(targets, rate_hz, driven=driven, speed=options.speed)
         self.machine = Machine(clock.now())
         required = [*agent.requires, *operator.requires, *(t.state[0] for t in targets if t.state is not None)]
+        required += [] if balance is None else [balance.stream]
         rates = {name: readers[name].spec.rate_hz for name in dict.fromkeys(required)}
         limits = {name: s for name, s in options.stale_s.items() if name in rates}
         self.freshness = Freshness(rates, limits)
@@ -101,6 +106,11 @@ class LoopCore:
         stale = self.freshness.check(now, arrivals)
         intended = self._intend(now)
         verdict = self.shaper.judge(now, intended, self._measured())
+        mismatch, tripped = verdict.mismatch, self._tripped()
+        if self._balance is not None:
+            view = self._balance.look(self.status.state)
+            self.shaper.calm = view.calm
+            mismatch, tripped = mismatch if view.standing else math.inf, view.trouble or tripped
         status = self.machine.step(
             now,
             Inputs(
@@ -109,9 +119,9 @@ class LoopCore:
                 estop=switches.estop,
                 stale=missing or (stale.text if stale else None),
                 refused=verdict.refused,
-                tripped=self._tripped(),
+                tripped=tripped,
                 silent=verdict.silent,
-                mismatch=verdict.mismatch,
+                mismatch=mismatch,
                 home=self._home and not self._options.dry_run,
                 homed=self.shaper.homed,
                 reset=switches.reset,
@@ -129,9 +139,7 @@ class LoopCore:
         index = self.freshness.names.index(stale.stream) if stale else -1
         self._ticks += 1
         if status.changed or self._ticks % PUBLISH_EVERY == 0:
-            self._publish(
-                now, status, verdict.mismatch, index, switches.enable, overruns, 0 if due is None else now - due
-            )
+            self._publish(now, status, mismatch, index, switches.enable, overruns, 0 if due is None else now - due)
         self.status = status
         return status
 

@@ -10,6 +10,7 @@ from telerig.hardware.commands import TargetSpec
 from telerig.hardware.events import Event, Level
 from telerig.hardware.protocols import Agent
 from telerig.hardware.samples import Sample
+from telerig.teleop.balance_view import BalanceView
 from telerig.teleop.child import Child, ChildReaders
 from telerig.teleop.loop import LoopCore, LoopOptions, tick_sample
 from telerig.teleop.operator_input import OperatorInput
@@ -53,8 +54,8 @@ def build_core(child: Child) -> LoopCore:
 
     operator = OperatorInput(child.settings["operator"], readers, child.control)
     rate = rig.file.session.rate_hz
-    driven = driven_targets(agent, targets)
-    return LoopCore(agent, targets, rate, readers, write, emit, operator, child.clock, options, driven)
+    driven, balance = driven_targets(agent, targets), BalanceView.of(rig, readers)
+    return LoopCore(agent, targets, rate, readers, write, emit, operator, child.clock, options, driven, balance)
 
 
 def _missing(child: Child, core: LoopCore) -> str | None:

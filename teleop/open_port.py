@@ -1,4 +1,4 @@
-"""How a device's bytes reach it, from what the rig says: a serial path, a Unix socket of a simulated world, or nothing."""
+"""How a device's bytes reach it, from what the rig says: a serial path, a file, a simulated world's Unix socket, or nothing."""
 
 from __future__ import annotations
 
@@ -10,6 +10,14 @@ from telerig.hardware.protocols import Port
 
 def port_opener(settings: Mapping[str, Any]) -> Callable[[], Port] | None:
     """A function that opens the device's port, or None for devices without one."""
+    if file := settings.get("file"):
+
+        def open_file() -> Port:
+            from telerig.drivers.ports import FilePort
+
+            return FilePort(file)
+
+        return open_file
     path, baud, socket = settings.get("port"), int(settings.get("baud") or 115200), settings.get("socket")
     if path:
 

@@ -18,7 +18,9 @@ from telerig.hardware.events import Level
 from telerig.teleop import realtime
 from telerig.teleop.episodes import EpisodeCommand
 from telerig.teleop.keyboard import Keyboard, to_nowhere
+from telerig.teleop.keyboard_drive import HELP, KeyDrive
 from telerig.teleop.live import LiveOptions, Steward, build, wait_until_running
+from telerig.teleop.plan import plan_devices
 from telerig.teleop.rig import Rig
 from telerig.teleop.screen import Screen
 from telerig.teleop.session import Session
@@ -44,7 +46,7 @@ def running(rig: Rig, options: LiveOptions, folder: Path | None = None) -> Itera
         session = build(rig, folder, options)
         stack.enter_context(ends_in_order(session.control))
         stack.enter_context(session)
-        steward = Steward(session, options.unattended)
+        steward = Steward(session, options.unattended, key_drive(rig))
         steward.start()
         stack.callback(steward.end)
         stack.callback(session.control.ask_to_stop)
@@ -53,6 +55,15 @@ def running(rig: Rig, options: LiveOptions, folder: Path | None = None) -> Itera
         yield session, steward
         session.control.ask_to_stop()
         session.close()
+
+
+def key_drive(rig: Rig) -> KeyDrive | None:
+    """The keyboard as pedals, where the rig's cockpit has ``[cockpit.keyboard]``."""
+    table = rig.file.cockpit.get("keyboard")
+    if table is None:
+        return None
+    targets = {t.name: t for p in plan_devices(rig).values() for t in p.targets}
+    return KeyDrive(targets[str(table["target"])])  # build() has checked the table
 
 
 class Keys:
@@ -66,10 +77,17 @@ class Keys:
 
         :param blind: it was typed at a screen that stood still: it may release enable, not press it.
         """
+        drive = self._steward.drive
+        if drive is not None and not blind and drive.press(key):
+            return
         if key == " ":
             self._steward.enable = not self._steward.enable and not blind
+            if drive is not None:
+                drive.still()
             return
         self._steward.enable = self._steward.enable and key in EPISODE_KEYS
+        if drive is not None and not self._steward.enable:
+            drive.still()
         if key in EPISODE_KEYS:
             self._steward.episode(EPISODE_KEYS[key])
         elif key in "x\x1b":
@@ -90,7 +108,7 @@ def operate(
     """
     keyboard_enable = not any(name.endswith("/pedals") for name in session.memories)
     console = Console(stderr=True)
-    screen = Screen(session, rig.name, keyboard_enable, recording)
+    screen = Screen(session, rig.name, keyboard_enable, recording, HELP if steward.drive is not None else "")
     if not realtime.fifo_granted():
         session.say(Level.WARNING, "session.no_realtime", "real-time priorities are refused here: expect jitter")
     with interruptible(session.control) as asked, Keyboard() as keyboard:

@@ -17,7 +17,9 @@ from telerig.hardware.protocols import DeviceContext
 from telerig.hardware.specs import StreamSpec
 from telerig.hardware.surroundings import surroundings_of
 from telerig.teleop import realtime
+from telerig.teleop.body_rig import body_settings
 from telerig.teleop.episodes import RECORDER_STATE, episode_stream
+from telerig.teleop.keyboard_drive import DRIVE
 from telerig.teleop.loop import TICKS
 from telerig.teleop.operator_input import OPERATOR
 from telerig.teleop.rig import Device, Rig, parse_rig
@@ -25,6 +27,7 @@ from telerig.teleop.session import ProcessSpec
 from telerig.teleop.session_state import SESSION_STATE
 
 IMAGE_PATIENCE_S = 10.0  # a camera that had to wait for its turn is not a camera that hangs
+LEGGED_LINGER_S = 2.4  # a robot on its own feet goes down first
 WORLD_LINGER_S = 1.6  # a simulated world logs its robot's last second after everybody else has gone
 
 
@@ -129,6 +132,7 @@ def all_streams(rig: Rig, plans: dict[str, DevicePlan]) -> list[StreamSpec]:
     rate = rig.file.session.rate_hz
     streams = [s for p in plans.values() for s in p.streams]
     streams += [s for p in plans.values() for t in p.targets for s in target_streams(t, rate)]
+    streams += [DRIVE] if "keyboard" in rig.file.cockpit else []
     return streams + own_streams() + control_streams(rig)
 
 
@@ -143,15 +147,16 @@ def device_process(rig: Rig, plan: DevicePlan, folder: Path) -> ProcessSpec:
         settings["phase"] = alike.index(plan.name) / len(alike)
     if plan.serves:
         config["socket"] = str(folder / f"{plan.name}.sock")
-        settings["linger_s"] = WORLD_LINGER_S
+        settings["linger_s"] = WORLD_LINGER_S if config.get("hold_pelvis", True) else LEGGED_LINGER_S
     elif config.get("world") and plan.moves:
         settings["socket"] = str(folder / f"{config['world']}.sock")
     if device.rig.emulate:
         settings["port"] = str(folder / "ports" / plan.name)
     elif device.rig.port:
-        settings["port"] = device.rig.port
+        settings["file" if getattr(device.driver, "reads_file", False) else "port"] = device.rig.port
     if plan.moves:
         settings["writes"] = [s.name for s in plan.streams] + [f"{t.name}/applied" for t in plan.targets]
+        settings["body"] = body_settings(rig, plan.name)
         return ProcessSpec(plan.name, "telerig.teleop.actuator:run", settings, fifo=realtime.ACTUATOR, order=3)
     role = "telerig.teleop.worker:run"
     if plan.serves:

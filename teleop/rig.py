@@ -58,6 +58,7 @@ class RigFile(_Strict):
     devices: dict[Name, DeviceRig] = Field(min_length=1)
     cockpit: dict[str, Any] = {}
     operator: dict[str, Any] = {}
+    body: dict[str, Any] = {}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -57,8 +57,9 @@ class Rates:
 class Screen:
     """Collects what happened and renders it.  :meth:`bell` says whether to ring."""
 
-    def __init__(self, session: Session, rig_name: str, keyboard: bool, recording_to: str) -> None:
+    def __init__(self, session: Session, rig_name: str, keyboard: bool, recording_to: str, drive: str = "") -> None:
         self._session, self._rig, self._keyboard, self._folder = session, rig_name, keyboard, recording_to
+        self._drive = f"{drive}\n" if drive else ""  # what the keyboard does as pedals
         self._shown = [n for n in session.memories if not any(n.endswith(h) or n.startswith(h) for h in HIDDEN)]
         self._taps = {n: session.reader(n).tap(0) for n in session.memories if n.endswith("/events")}
         self._rates = Rates()
@@ -105,7 +106,7 @@ class Screen:
         self.collect()
         state = self.state()
         now = self._session.clock.now()
-        keys = "space enable  " if self._keyboard else ""
+        keys = self._drive + ("space enable  " if self._keyboard else "")
         keys += "n start  k keep  d discard  s success  f failure  x e-stop  r reset  q quit"
         return Group(self._headline(state, now), self._streams(now), self._log(), Text(keys, style="dim", no_wrap=True))
 

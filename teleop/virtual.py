@@ -24,8 +24,12 @@ from telerig.hardware.samples import Sample
 from telerig.hardware.scene import SceneRequest
 from telerig.hardware.specs import StreamSpec
 from telerig.teleop.actuator import ActuatorLoop
+from telerig.teleop.balance_view import BalanceView
+from telerig.teleop.body_build import body_maker
+from telerig.teleop.body_rig import body_settings
 from telerig.teleop.control import ControlBlock
 from telerig.teleop.episodes import EpisodeCommand, episode_sample
+from telerig.teleop.keyboard_drive import KeyDrive
 from telerig.teleop.live import recorded_streams
 from telerig.teleop.loop import LoopCore, LoopOptions
 from telerig.teleop.loop_process import driven_targets, load_factory
@@ -73,6 +77,7 @@ class VirtualSession:
         self.period_ns = round(1e9 / rig.file.session.rate_hz)
         self.enable = unattended
         self.unplugged: set[str] = set()
+        self.drive: KeyDrive | None = None  # the keyboard as pedals; None: nobody at it
         self._open: set[str] = set()
         self._emulators = {n: table.emulator(d.rig.driver)(d.config) for n, d in rig.devices.items() if d.rig.emulate}
         self.devices = self._build_devices()
@@ -82,7 +87,7 @@ class VirtualSession:
         operator = OperatorInput({"pedals": pedals, "unattended": unattended}, self.readers, self.control)
         self.loop = LoopCore(
             self.agent, targets, rig.file.session.rate_hz, self.readers, self.write, self.emit, operator, self.clock,
-            options or LoopOptions(), driven_targets(self.agent, targets),
+            options or LoopOptions(), driven_targets(self.agent, targets), BalanceView.of(rig, self.readers),
         )  # fmt: skip
         self._actuators = self._build_actuators()
         plans = self.plans
@@ -118,7 +123,8 @@ class VirtualSession:
         for name, plan in self.plans.items():
             if plan.moves:
                 sent = {t.name: self.readers[f"{t.name}/sent"] for t in plan.targets}
-                found[name] = ActuatorLoop(self.devices[name], sent, self.write, self.emit, self.clock)
+                body = body_maker(body_settings(self.rig, name), name, self.devices[name], self.control.press_estop)
+                found[name] = ActuatorLoop(self.devices[name], sent, self.write, self.emit, self.clock, body)
         return found
 
     def _build_recording(self, folder: Path, task: str) -> Recording:
@@ -159,11 +165,14 @@ class VirtualSession:
         for hook in self._hooks:
             hook(now, self.readers, self.write)
         self.write(operator_sample(self.enable, self.control.resets, now))
+        if self.drive is not None:
+            self.write(self.drive.sample(now))
         status = self.loop.tick(now, now)
         for name, actuator in self._actuators.items():
             if self._ensure_open(name):
                 self._guarded(name, lambda a=actuator: a.command(self.control.estop))  # type: ignore[misc]
-        self._read_devices(self._robots)
+        for name in [n for n in self._robots if n in self._open]:
+            self._guarded(name, self._actuators[name].read)
         if self.recording is not None:
             self.recording.step(now)
             self.write(self.recording.state(now).to_sample(now))

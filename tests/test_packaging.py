@@ -18,7 +18,18 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # Absent from a core installation.
-EXTRA_LIBRARIES = ("torch", "mujoco", "open3d", "safetensors", "onnxruntime", "rerun", "pyrealsense2", "cv2", "scipy")
+EXTRA_LIBRARIES = (
+    "torch",
+    "mujoco",
+    "open3d",
+    "safetensors",
+    "onnxruntime",
+    "rerun",
+    "pyrealsense2",
+    "cv2",
+    "scipy",
+    "cyclonedds",
+)
 
 
 def load(path: Path) -> ModuleType:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from telerig.drivers.mujoco.firmware import RobotFirmware
 from telerig.drivers.mujoco.gl import load_mujoco
 from telerig.drivers.mujoco.scene import Scene
 from telerig.hardware.wire.simbus import RobotMode
@@ -56,6 +57,14 @@ class Plant:
             self._set_mode(mode)
         self.data.ctrl[self._act] = goal
 
+    def obey(self, firmware: RobotFirmware) -> None:
+        """Do what the firmware says; before every physics step."""
+        self.command(firmware.mode, firmware.goal)
+
+    def tell(self, firmware: RobotFirmware, now: int) -> None:
+        """Give the firmware what its encoders read at ``now``."""
+        firmware.measured(now, *self.measure())
+
     def step(self) -> None:
         """One physics step."""
         self._mj.mj_step(self.model, self.data)
@@ -88,9 +97,12 @@ class Plant:
         if self.scene.task is not None:
             self.scene.task.place(d, seed, episode)
         if robot:
-            mj.mj_step(self.model, d, round(SETTLE_S / self.model.opt.timestep))
+            self._settle()
             d.time = 0.0
         mj.mj_kinematics(self.model, d)
+
+    def _settle(self) -> None:
+        self._mj.mj_step(self.model, self.data, round(SETTLE_S / self.model.opt.timestep))
 
     def pose(self, body: int, offset: Array) -> Array:
         """A body's frame moved by an offset in that frame: ``(7,)`` xyz m, quaternion wxyz, in the world's frame."""

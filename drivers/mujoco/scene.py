@@ -7,7 +7,8 @@ model is a function of them.
 from __future__ import annotations
 
 import pkgutil
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import import_module
 from types import ModuleType
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from telerig.drivers.mujoco import standing
 from telerig.drivers.mujoco.gl import load_mujoco
 from telerig.hardware.embodiment import Embodiment, load_embodiment
 from telerig.hardware.errors import ConfigError
@@ -109,6 +111,7 @@ class Scene:
     home_ctrl: Floats
     palms: dict[str, tuple[int, Floats]]
     task: Task | None
+    legs: standing.LegIndex | None = None  # of a robot on its own feet
 
 
 @lru_cache(maxsize=8)
@@ -128,12 +131,19 @@ def build_scene(embodiment: str, task: str = "", target: str = "upper", hold_pel
     surroundings: Surroundings | None = module.scene() if module else None
     if hold_pelvis:
         _hold(mj, spec, robot, surroundings)
-        _lock(mj, spec, robot, target)
+        _lock(mj, spec, robot, robot.target("robot", target).names)
+    else:
+        _lock(mj, spec, robot, standing.moving(robot, target))
+        standing.prepare(mj, spec, surroundings is None or not any(b.name == "floor" for b in surroundings.bodies))
     if surroundings is not None:
         _surround(mj, spec, surroundings)
     _cheap(spec)
     model = spec.compile()
-    return _locate(mj, model, robot, target, module)
+    scene = _locate(mj, model, robot, target, module)
+    if hold_pelvis:
+        return scene
+    place = surroundings.robot_base[:2] if surroundings is not None else (0.0, 0.0)
+    return replace(scene, legs=standing.locate(mj, model, robot, scene.home_qpos, place))
 
 
 def _hold(mj: Any, spec: Any, robot: Embodiment, surroundings: Surroundings | None) -> None:
@@ -148,9 +158,8 @@ def _hold(mj: Any, spec: Any, robot: Embodiment, surroundings: Surroundings | No
             root.pos[2] = dict(zip(robot.base["names"], robot.base["home"], strict=True))["height"]
 
 
-def _lock(mj: Any, spec: Any, robot: Embodiment, target: str) -> None:
+def _lock(mj: Any, spec: Any, robot: Embodiment, kept: Sequence[str]) -> None:
     """Make joints that nobody commands (legs, waist) rigid at home: a third fewer freedoms, no floor contacts."""
-    kept = robot.target("robot", target).names
     home = {j: value for g in robot.groups for j, value in zip(g.joints, g.home, strict=True)}
     locked = [j for j in spec.joints if j.name in home and j.name not in kept and j.type == mj.mjtJoint.mjJNT_HINGE]
     for actuator in [a for a in spec.actuators if a.target in {j.name for j in locked}]:

@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from telerig.drivers.loss_report import LossReport
 from telerig.drivers.mujoco.bus import SocketServer
 from telerig.drivers.mujoco.firmware import RobotFirmware
+from telerig.drivers.mujoco.legged_firmware import LeggedFirmware
+from telerig.drivers.mujoco.legged_plant import GANTRIES, LeggedPlant
 from telerig.drivers.mujoco.motion_log import MotionLog
 from telerig.drivers.mujoco.plant import Plant
 from telerig.drivers.mujoco.scene import Scene, build_scene, static_surroundings
-from telerig.hardware.embodiment import load_embodiment
+from telerig.hardware.embodiment import Embodiment, load_embodiment
 from telerig.hardware.errors import ConfigError, DeviceLost
 from telerig.hardware.protocols import DeviceContext
 from telerig.hardware.samples import Sample
@@ -54,7 +56,10 @@ class MujocoWorld:
         :param seed: first placement; later ones are asked for on ``session/scene``.
         :param socket: path of the Unix socket that robots connect to; "" for none (virtual time).
         :param target: the joints that the simulated robot's bus controls.
-        :param hold_pelvis: fix a floating root, and make joints that nobody commands rigid.
+        :param hold_pelvis: fix a floating root, and make joints that nobody commands rigid; ``false``: the robot stands
+            on its own feet, for the driver ``mujoco_humanoid``.
+        :param gantry: what carries a robot on its own feet: ``until_balanced`` (let down when its host says that it
+            balances), ``always``, ``none``.
         :param log: file that gets one record of joint speed and mode a control period; "" for none.
         """
 
@@ -65,17 +70,18 @@ class MujocoWorld:
         target: str = "upper"
         hold_pelvis: bool = True
         log: str = ""
+        gantry: str = "until_balanced"
 
         def __post_init__(self) -> None:
+            if self.gantry not in GANTRIES:
+                raise ConfigError(f"gantry is '{self.gantry}', allowed is {', '.join(GANTRIES)}")
             if self.seed < 0:
                 raise ConfigError(f"seed is {self.seed}, it must not be negative")
 
     def __init__(self, config: Config, context: DeviceContext) -> None:
         self.config, self.context = config, context
         robot = load_embodiment(config.embodiment)
-        target = robot.target(context.name, config.target)
-        low, high = np.array(target.low), np.array(target.high)
-        self.robot_emulator = RobotFirmware(robot.name, robot.version, target.names, low, high)
+        self.robot_emulator = _firmware(robot, config)
         self.overruns = 0
         self.episode = 0
         self._plant: Plant | None = None
@@ -116,6 +122,7 @@ class MujocoWorld:
             *(ArraySpec(hand, (7,), "<f8", "m, 1", pose, "world") for hand in HANDS),
             ArraySpec("episode", (), "<i8"),
             ArraySpec("success", (), "<u1"),
+            *(() if self.config.hold_pelvis else (ArraySpec("pelvis", (7,), "<f8", "m, 1", pose, "world"),)),
         )
         return (
             StreamSpec(f"{name}/state", tuple(state), rate),
@@ -136,7 +143,8 @@ class MujocoWorld:
         :raises DeviceOpenError: socket or log cannot be made.
         """
         self.close()
-        self._plant = Plant(self._scene)
+        held = self.config.hold_pelvis
+        self._plant = Plant(self._scene) if held else LeggedPlant(self._scene, self.config.gantry)
         self._plant.reset(self.config.seed, 0, robot=True)  # takes a while: time begins afterwards
         now = self.context.clock.now()
         self._t0 = now if self._t0 is None else self._t0
@@ -224,13 +232,13 @@ class MujocoWorld:
         firmware.tick(self._due)
         speed = 0.0
         for _ in range(SUBSTEPS):
-            plant.command(firmware.mode, firmware.goal)
+            plant.obey(firmware)
             plant.step()
             if self._log is not None:
                 speed = max(speed, plant.speed)
             if self._server is not None:
                 self._server.wait(0.0)
-        firmware.measured(self._due, *plant.measure())
+        plant.tell(firmware, self._due)
         self._steps += 1
         if self._log is not None:
             self._log.add(self._due, speed, firmware.mode)
@@ -254,10 +262,20 @@ class MujocoWorld:
         palms = {name: plant.pose(body, offset) for name, (body, offset) in plant.scene.palms.items()}
         task, data, unknown = plant.scene.task, plant.data, np.full(7, np.nan)
         done = task is not None and task.success(data, np.stack([p[:3] for p in palms.values()]))
-        return {
+        truth = {
             "object": unknown[:3] if task is None else data.xpos[task.object].copy(),
             "target": unknown[:3] if task is None else data.xpos[task.target].copy(),
             **{hand: palms.get(hand, unknown) for hand in HANDS},
             "episode": np.array(self.episode, np.int64),
             "success": np.array(done, np.uint8),
         }
+        if plant.scene.legs is not None:
+            truth["pelvis"] = data.qpos[:7].copy()
+        return truth
+
+
+def _firmware(robot: Embodiment, config: MujocoWorld.Config) -> RobotFirmware:
+    if not config.hold_pelvis:
+        return LeggedFirmware(robot, config.target)
+    target = robot.target("robot", config.target)
+    return RobotFirmware(robot.name, robot.version, target.names, np.array(target.low), np.array(target.high))

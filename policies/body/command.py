@@ -11,6 +11,7 @@ from telerig.hardware.errors import CommandRefused
 from telerig.policies.body.manifest import COMMANDS, VELOCITIES, Clock, CommandItem, CommandTable, Manifest
 
 Array = NDArray[np.float64]
+STOP_S = 0.16  # from any velocity to rest where a stop is urgent: nobody steers any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class CommandShaper:
         self._high = np.array([i.range[1] for i in items])
         self._home = np.array([i.home for i in items])
         self._step = np.array([np.inf if i.slew is None else i.slew / rate_hz for i in items])
+        fastest = np.where(self._velocity, np.maximum(np.abs(self._low), np.abs(self._high)), 0.0)
+        self._brake = fastest / (STOP_S * rate_hz)
         self._inverse = [(k, *_inverse(i)) for k, i in enumerate(items) if i.response]
         self._rest_below = table.rest_below
         stops = [table.rest_below if i.stop_below is None else i.stop_below for i in items]
@@ -50,16 +53,17 @@ class CommandShaper:
         """At rest, at home."""
         self._now, self._walking = self._home.copy(), False
 
-    def step(self, command: Array, periods: int = 1) -> Given:
+    def step(self, command: Array, periods: int = 1, urgent: bool = False) -> Given:
         """One step, ``periods`` control periods after the last.
 
         :param command: ``(4,)``, in the order of :data:`COMMANDS`.
+        :param urgent: velocities may change as fast as it takes to be at rest within :data:`STOP_S`.
         :raises CommandRefused: a number in it is not finite.
         """
         if command.shape != (len(COMMANDS),) or not np.isfinite(command).all():
             raise CommandRefused(f"body command {command.tolist()} is not {len(COMMANDS)} finite numbers")
         wish = np.clip(command[self._index], self._low, self._high)
-        reach = self._step * periods
+        reach = (np.maximum(self._step, self._brake) if urgent else self._step) * periods
         self._now = self._now + np.clip(wish - self._now, -reach, reach)  # a new array: the old one was given away
         asked = (np.abs(wish[self._velocity]) > self._rest_below).any()
         rolling = self._walking and (np.abs(self._now[self._velocity]) > self._stop_below).any()

@@ -113,8 +113,20 @@ class BodyPolicy:
         self._action = np.zeros(len(self._acted))
         self._base: Array | None = None
 
+    def stance(self, height: float) -> Array:
+        """``(m,)`` rad, of :attr:`driven`: the pose that its actions are added to, standing at this height (m)."""
+        table = self.manifest.command
+        sent = np.array([height if name == "height" else 0.0 for name in table.names])
+        pose = self._reference.pose(sent, self._clock.phase, False)
+        return np.asarray(np.clip(pose, self._low, self._high)[self._keep])
+
     def step(
-        self, state: BodyState, command: ArrayLike, executed: ArrayLike | None = None, periods: int = 1
+        self,
+        state: BodyState,
+        command: ArrayLike,
+        executed: ArrayLike | None = None,
+        periods: int = 1,
+        urgent: bool = False,
     ) -> BodyTarget:
         """One control step.
 
@@ -122,10 +134,11 @@ class BodyPolicy:
         :param executed: ``(n,)`` targets last sent to the caller's joints, rad; needed for overridden joints whose
             last-action slots hold what was executed.
         :param periods: control periods since the last step (more than 1 after late ones).
+        :param urgent: come to rest faster than the manifest's slew: nobody steers any more.
         :raises CommandRefused: the command is not finite.
         :raises DataError: the state, or what the policy made of it, is not finite.
         """
-        given = self._shaper.step(np.asarray(command, np.float64), periods)
+        given = self._shaper.step(np.asarray(command, np.float64), periods, urgent)
         phase = self._clock.step(given.walking, periods)
         self._fill(state, given, phase, self._last_action(executed))
         self._base = self._reference.pose(given.sent, phase, given.walking)

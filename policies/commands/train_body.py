@@ -18,6 +18,9 @@ def train_body(
         bool, typer.Option("--mirror-samples/--no-mirror-samples", help="Learn from mirrored samples too.")
     ] = True,
     mirror_loss: Annotated[float, typer.Option(help="Weight of the mirror loss; 0: none.")] = 0.1,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Curves for TensorBoard too, in OUT/tensorboard.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print a summary as one JSON object, last line.")] = False,
 ) -> None:
     """Train the body policy in simulation, on processors alone.  Ctrl-C keeps what is learnt; --resume goes on with it."""
@@ -33,4 +36,4 @@ def train_body(
 
     ppo = replace(PpoConfig(), mirror_samples=mirror_samples, mirror_loss=mirror_loss)
     run = RunConfig(out, resume, minutes, updates, processes, evaluate_every)
-    run_with_display(run, TrainConfig(seed=seed, ppo=ppo), json)
+    run_with_display(run, TrainConfig(seed=seed, ppo=ppo), json, tensorboard)

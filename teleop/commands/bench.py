@@ -73,3 +73,21 @@ def deadman(
 
     what = DeadmanBench(moments, names(targets), names(signals), names(causes), seed, names(rows))
     run_deadman_bench(what, as_json)
+
+
+@bench.command("g1")
+def g1(
+    seconds: Annotated[float, typer.Option(help="How long to measure.", min=1.0)] = 10.0,
+    rate_hz: Annotated[float, typer.Option(help="Commands a second.", min=200.0, max=1000.0)] = 550.0,
+    state_hz: Annotated[float, typer.Option(help="States a second of the emulator.", min=500.0, max=1000.0)] = 550.0,
+    domain: Annotated[int, typer.Option(help="DDS domain, on loopback.", min=0, max=230)] = 93,
+    as_json: Json = False,
+) -> None:
+    """Command and state rates of the G1's driver against its emulator over DDS on loopback.
+
+    Two processes: the emulator publishes states from MuJoCo and obeys commands with a right CRC; the driver is worked as
+    an actuator's worker works it.  Needs the extras sim and g1.
+    """
+    from telerig.teleop.bench.g1 import G1Bench, run_g1_bench
+
+    run_g1_bench(G1Bench(seconds, rate_hz, state_hz, domain), as_json)

@@ -454,3 +454,26 @@ def test_a_humanoid_s_upper_body_costs_little() -> None:
         shaper.move(now, State.ENGAGED)
         best = min(best, time.perf_counter() - begin)
     assert best < 2e-3  # a cause, not a bar: nothing is looped over joints in Python (measured: see docs/safety.md)
+
+
+@given(st.lists(st.tuples(st.floats(0.05, 1.0), st.floats(-2, 2), st.integers(1, 40)), min_size=1, max_size=8))
+def test_calm_slows_joints_within_their_acceleration_and_leaves_the_base_alone(
+    plan: list[tuple[float, float, int]],
+) -> None:
+    calmed, plain = Rig(ARM, BASE), Rig(ARM, BASE)
+    v_max, a_max = np.array(ARM.velocity), np.array(ARM.acceleration)
+    for calm, goal, ticks in plan:
+        calmed.shaper.calm = calm
+        for _ in range(ticks):
+            want = {ARM: np.clip([goal, goal / 2, goal], ARM.low, ARM.high), BASE: (goal / 2, 0.0, 0.3, 0.6)}
+            for rig in (calmed, plain):
+                rig.shaper._newest.clear()  # jumps are not what is tested here
+                rig.tick(State.ENGAGED, want)
+        if ticks > 35:  # long enough to slow down from anything
+            speed = np.abs(np.diff(calmed.path()[-2:], axis=0)[0]) / DT
+            assert (speed <= v_max * calm + 1e-6).all()
+    path = calmed.path()
+    start = np.array([ARM.home] * 2)
+    velocity = np.diff(np.vstack((start, path)), axis=0) / DT
+    assert (np.abs(np.diff(velocity, axis=0)) / DT <= a_max * 1.001).all()
+    np.testing.assert_array_equal(calmed.path(BASE.name), plain.path(BASE.name))

@@ -391,3 +391,28 @@ def test_estop_holds_at_once_damps_within_0_9_s_and_is_latched(
     assert modes in ([Mode.HOLD, Mode.DAMP], [Mode.DAMP])
     assert modes == [Mode.DAMP] if was in (None, Mode.DAMP) else True
     assert worker.log[-1][0] - start <= 900 * MS
+
+
+def test_a_base_on_legs_is_never_damped_for_silence() -> None:
+    robot = Humanoid()
+    robot.watchdog = Watchdog((ARM, BASE), "robot", standing=(BASE.name,))
+    robot.send(Mode.JOINT_POSITION, Source.OPERATOR, 50)
+    done = robot.alone(5000, estop=False)
+    assert [(target, mode) for _, target, mode, _ in done] == [
+        (ARM.name, Mode.HOLD),
+        (BASE.name, Mode.HOLD),
+        (ARM.name, Mode.DAMP),
+    ]
+    assert max(t for t, target, _, _ in done if target == BASE.name) <= 102
+    assert [(t, target, mode) for t, target, mode, _ in robot.alone(100, estop=True)] == [
+        (2, ARM.name, Mode.DAMP),
+        (2, BASE.name, Mode.DAMP),
+    ]
+
+
+def test_a_fall_damps_at_once() -> None:
+    robot = Humanoid()
+    robot.watchdog = Watchdog((ARM, BASE), "robot", standing=(BASE.name,))
+    robot.send(Mode.JOINT_POSITION, Source.OPERATOR, 50)
+    robot.watchdog.fell()
+    assert [(t, mode) for t, _, mode, _ in robot.alone(2000, estop=True)] == [(2, Mode.DAMP), (2, Mode.DAMP)]

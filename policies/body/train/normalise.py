@@ -14,6 +14,12 @@ Floats = NDArray[np.float64]
 FIXED_VARIANCE, LEAST_VARIANCE = 0.5, 1e-4
 
 
+def deviation(variance: Floats) -> Floats:
+    """What observations of these variances are divided by, positive."""
+    out: Floats = np.sqrt(np.maximum(variance, LEAST_VARIANCE))
+    return out
+
+
 class Normaliser:
     """``mean``, ``variance`` (N_CRITIC,).  Clock and flag keep mean 0 and variance 0.5: while everybody stands theirs is zero."""
 
@@ -25,8 +31,7 @@ class Normaliser:
     @property
     def deviation(self) -> Floats:
         """``(N_CRITIC,)``, positive."""
-        out: Floats = np.sqrt(np.maximum(self.variance, LEAST_VARIANCE))
-        return out
+        return deviation(self.variance)
 
     def update(self, observations: NDArray[np.float32]) -> None:
         """Count observations ``(n, N_CRITIC)`` and their mirror images."""

@@ -124,6 +124,12 @@ class _Balance:
         return np.array([-foot[2] - height, ahead, x[2] - ANKLE_LIMIT if free_pitch else pitch])
 
 
+def reach(height: Floats) -> Floats:
+    """What a stride's angles are multiplied with at a height, m: a lower hip needs wider angles for the same stride."""
+    out: Floats = LEG_M / np.maximum(height - HIP_DROP_M, 0.2)
+    return out
+
+
 def stepping(legs: Floats, pitch: Floats, phase: Floats, command: Floats) -> Floats:
     """Add the stepping pattern to standing poses.
 
@@ -134,11 +140,10 @@ def stepping(legs: Floats, pitch: Floats, phase: Floats, command: Floats) -> Flo
     out = legs.copy()
     both = np.stack((phase, phase + np.pi), axis=1)  # (n, 2)
     lift, back = LIFT * np.maximum(0.0, np.sin(both)), np.cos(both)
-    # lower hips need wider angles for the same stride
-    reach = LEG_M / np.maximum(command[:, 3:4] - HIP_DROP_M, 0.2)
-    fore = SWEEP * reach * command[:, 0:1] * back
+    wider = reach(command[:, 3:4])
+    fore = SWEEP * wider * command[:, 0:1] * back
     outward = np.array([1.0, -1.0]) * SPREAD * np.abs(command[:, 1:2])
-    side = SWAY * np.sin(phase)[:, None] - SWEEP * reach * command[:, 1:2] * back + outward
+    side = SWAY * np.sin(phase)[:, None] - SWEEP * wider * command[:, 1:2] * back + outward
     out[:, HIP_PITCH] += fore - lift
     out[:, KNEE] += 2 * lift
     out[:, ANKLE_PITCH] -= lift + fore

@@ -17,11 +17,11 @@ from safetensors.torch import load_file, save_file
 
 from telerig.hardware.errors import ConfigError, DataError
 from telerig.policies.body.train.config import TrainConfig
+from telerig.policies.body.train.format import FORMAT, VERSION, check_format
 from telerig.policies.body.train.joints import JOINTS, UPPER_HOME
 from telerig.policies.body.train.observe import ACTOR, CRITIC
 from telerig.policies.folder import replace_folder
 
-FORMAT, VERSION = "telerig-body-training", 1
 Tensors = dict[str, torch.Tensor]
 
 
@@ -75,8 +75,7 @@ def load(out: Path) -> tuple[TrainConfig, Tensors, Tensors, dict[str, Any]]:
         training = load_file(folder / "training" / "state.safetensors")
     except Exception as error:  # safetensors' own error class is not exported everywhere
         raise DataError(f"{folder}: not a readable checkpoint: {error}")
-    if (head.get("format"), head.get("version")) != (FORMAT, VERSION):
-        raise DataError(f"{folder}/config.json: not a body training of version {VERSION}")
+    check_format(head, folder)
     return TrainConfig.from_json(head["config"]), model, training, plain
 
 

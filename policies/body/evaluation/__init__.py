@@ -1,0 +1,1 @@
+"""Judging body policies in the full model."""

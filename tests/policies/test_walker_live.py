@@ -1,0 +1,49 @@
+"""The humanoid on its own feet in real time: processes, and the bus on a socket."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from telerig.hardware.legs import Balance
+from telerig.teleop.bench.loop_bench import hand_process, in_state, wait_for
+from telerig.teleop.live import LiveOptions
+from telerig.teleop.operate import running
+from telerig.teleop.states import State
+
+from .walker import walking_rig
+
+pytest.importorskip("onnxruntime")
+pytestmark = pytest.mark.realtime
+HAND = {
+    "factory": "telerig.teleop.bench.hands:SineHand",
+    "config": {
+        "embodiment": "g1_like",
+        "arms": {"exo_left": ["left_arm"], "exo_right": ["right_arm"]},
+        "gloves": ["glove_left", "glove_right"],
+        "pedals": "pedals",
+    },
+}
+
+
+def test_when_the_loop_is_killed_it_stands_goes_down_and_is_damped(tmp_path: Path) -> None:
+    rig = walking_rig(tmp_path, rise_s=1.0)
+    options = LiveOptions(extra=(hand_process(HAND),))
+    with running(rig, options, tmp_path / "run") as (session, _):
+        wait_for(session, lambda: in_state(session, State.ENGAGED), 40.0, "engaging")
+        tap = session.reader("robot/balance").tap()
+        killed = session.clock.now()
+        os.kill(session.pids()["loop"], signal.SIGKILL)
+        while not session.control.stopping:  # a session without its loop ends
+            session.clock.sleep_until(session.clock.now() + 5_000_000)
+        samples = tap.read()[0]
+    samples += tap.read()[0]
+    states = [Balance(int(s.array("state"))) for s in samples]
+    assert list(dict.fromkeys(states)) == [Balance.BALANCING, Balance.LOWERING, Balance.LIMP]
+    late = [s.array("wish")[:3] for s in samples if s.t_arrival > killed + 300_000_000]
+    assert late
+    np.testing.assert_array_equal(late, 0.0)

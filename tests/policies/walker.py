@@ -1,0 +1,134 @@
+"""The walking rig in virtual time with a policy that needs no learning: a stiff stance, which stands by itself."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from telerig.hardware.embodiment import load_embodiment
+from telerig.hardware.events import Event
+from telerig.hardware.kinematics import Chain
+from telerig.hardware.legs import Balance, legs_of
+from telerig.teleop.live import COCKPIT
+from telerig.teleop.rig import Rig, parse_rig
+from telerig.teleop.states import State
+from telerig.teleop.virtual import VirtualSession
+
+from . import body_toy
+
+HEIGHTS = (0.66, 0.70, 0.74, 0.76)
+RIG = Path(__file__).parents[2] / "rigs" / "homie_g1_walk.toml"
+
+
+@cache
+def level_stances() -> dict[str, Any]:
+    """A height table with a level pelvis and feet that stay where they are."""
+    robot = load_embodiment("g1_like")
+    legs = legs_of(robot)
+    home = dict(zip(legs.joints, legs.home, strict=True))
+    joints: dict[str, list[float]] = {}
+    for side in ("left", "right"):
+        chain = Chain.from_mjcf(robot.model_path, "pelvis", f"{side}_foot")
+        q = np.array([home[j] for j in chain.joints])
+        foot = chain.forward(q)
+        for height in HEIGHTS:
+            place = np.array([foot[0, 3] - 0.02 - 0.3 * (0.74 - height), foot[1, 3], -height])
+            found = chain.solve(q, place, foot[:3, :3], 200)
+            for name, value in zip(chain.joints, found.q.tolist(), strict=True):
+                joints.setdefault(name, []).append(round(value, 4))
+    return {"height": list(HEIGHTS), "joints": joints}
+
+
+def stiff_policy(folder: Path) -> str:
+    """A manifest whose policy does nothing, whose stance follows the height, and whose ankles are stiff enough to stand."""
+    tables = body_toy.recipe()
+    for joint in tables["joints"]:
+        if "ankle" in joint["name"]:
+            joint["kp"], joint["kd"] = 500, 8
+    tables["reference"] = {"height_table": level_stances()}
+    tables["command"]["height"]["range"] = [HEIGHTS[0], HEIGHTS[-1]]
+    return body_toy.write(folder, tables)
+
+
+def walking_rig(folder: Path, world: dict[str, Any] | None = None, **body: Any) -> Rig:
+    """The rig without cameras, with the stiff policy."""
+    raw = tomllib.loads(RIG.read_text())
+    for name in ("head", "front"):
+        raw["devices"].pop(name, None)
+    raw["devices"]["world"] |= {"task": ""} | (world or {})
+    raw["body"] = {"device": "robot", "policy": stiff_policy(folder), **body}
+    return parse_rig(raw, RIG, body_toy.toml(raw))
+
+
+class Feet:
+    """What an operator at the pedals does."""
+
+    def __init__(self) -> None:
+        self.enable, self.stop, self.position = False, False, [0.0, 0.0, 0.0]
+
+    def step(self, now: int, readers: Any) -> dict[str, Any]:
+        switches = [float(self.enable), 0.0, float(not self.stop)]
+        return {"pedals": {"position": self.position, "switches": switches}}
+
+
+class Walker:
+    """A session, and what tests ask of it."""
+
+    def __init__(self, folder: Path, world: dict[str, Any] | None = None, **body: Any) -> None:
+        self.feet, self.events = Feet(), list[Event]()
+        rig = walking_rig(folder, world, **body)
+        self.session = VirtualSession(rig, COCKPIT, self.feet.step, on_event=self.events.append)
+        self.wishes: list[np.ndarray] = []
+        self.gains: list[float] = []
+
+    @property
+    def body(self) -> Any:
+        return self.session._actuators["robot"].body
+
+    @property
+    def plant(self) -> Any:
+        return self.session.devices["world"]._plant
+
+    @property
+    def state(self) -> Balance:
+        return self.body.state
+
+    def run(self, seconds: float, until: State | Balance | None = None) -> State:
+        """So long, or until the loop or the legs are in a state."""
+        for _ in range(round(200 * seconds)):
+            status = self.session.step()
+            self.wishes.append(self.body._wish.copy())
+            self.gains.append(self.body._gain)
+            if until is not None and (status.state is until or self.state is until):
+                break
+        return status.state
+
+    def engage(self) -> None:
+        """Home, press, rise, match."""
+        assert self.run(10.0, State.HOMING) is State.HOMING
+        assert self.run(30.0, State.IDLE) is State.IDLE
+        self.press()
+        assert self.run(6.0, State.ENGAGED) is State.ENGAGED
+        assert self.state is Balance.BALANCING
+
+    def press(self) -> None:
+        self.feet.enable = False
+        self.run(0.05)
+        self.feet.enable = True
+
+    def happened(self, code: str) -> list[str]:
+        return [e.text for e in self.events if e.code == code]
+
+    def mode(self, target: str) -> int:
+        """What the actuator's worker did last with a target."""
+        sample = self.session.readers[f"robot/{target}/applied"].latest()
+        assert sample is not None
+        return int(sample.array("action"))
+
+    @property
+    def height(self) -> float:
+        return float(self.plant.data.qpos[2])
