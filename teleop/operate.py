@@ -30,7 +30,7 @@ EPISODE_KEYS = {
     "n": EpisodeCommand.START, "k": EpisodeCommand.KEEP, "d": EpisodeCommand.DISCARD,
     "s": EpisodeCommand.LABEL_SUCCESS, "f": EpisodeCommand.LABEL_FAILURE,
 }  # fmt: skip
-LOOK_S = 0.025  # between two looks at events and state: who operates is told at once
+LOOK_S = 0.01  # between two looks at events and state: who operates is told at once
 DRAW_S = 0.15  # between two pictures when nothing but figures changes
 
 
