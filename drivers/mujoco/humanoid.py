@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from telerig.drivers.mujoco.robot import LOST_NS, MujocoRobot
+from telerig.drivers.mujoco.robot_opening import Opening
 from telerig.hardware.errors import DeviceIdentityError
 from telerig.hardware.events import Event, Level
 from telerig.hardware.legs import LegCommand, LegMode, balance_stream, body_stream, legs_of
@@ -47,13 +48,18 @@ class MujocoHumanoid(MujocoRobot):
         super().open()
         self._legs_asked.clear()
         self._legs_newest, self._legs_t = -1, 0
+        opening = Opening(
+            self.context.name, self.config.world, self._bus(), self._decoder, self.context.clock, self._seq
+        )
         try:
-            found = simbus.parse_identity(self._ask(wire.plain_request(LegKind.WHO, self._next())))
+            found = simbus.parse_identity(opening.ask(lambda seq: wire.plain_request(LegKind.WHO, seq)))
         except simbus.BusError as error:  # what a held robot answers is no identity
             self.close()
             raise DeviceIdentityError(
                 f"{self.context.name}: world '{self.config.world}' holds the robot's pelvis; give it hold_pelvis = false"
             ) from error
+        finally:
+            self._seq = opening.seq
         if found.joints != self.legs.joints:
             self.close()
             raise DeviceIdentityError(

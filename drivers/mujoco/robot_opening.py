@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from telerig.hardware.embodiment import Embodiment
 from telerig.hardware.errors import DeviceIdentityError, DeviceLost
 from telerig.hardware.protocols import Clock, Port
@@ -48,6 +50,13 @@ class Opening:
         """
         hold, damp = (round(1000 * s) for s in (hold_s, damp_s))
         return simbus.parse_ack(self._ask(simbus.watchdog_request(self._next(), hold, damp)))
+
+    def ask(self, request: Callable[[int], bytes]) -> bytes:
+        """Anything else: the payload of the reply to ``request(number)``.
+
+        :raises DeviceLost: no answer.  :raises BusError: not this protocol.
+        """
+        return self._ask(request(self._next()))
 
     def _next(self) -> int:
         self.seq = (self.seq + 1) & 0xFFFF

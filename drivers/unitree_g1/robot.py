@@ -250,6 +250,7 @@ def _without(target: TargetSpec, joints: Sequence[str]) -> TargetSpec:
     return replace(
         target, names=tuple(target.names[k] for k in keep), low=cut(target.low), high=cut(target.high),
         velocity=cut(target.velocity), acceleration=cut(target.acceleration), home=cut(target.home),
+        gripping=tuple(name for name in target.gripping if name in joints),
     )  # fmt: skip
 
 

@@ -85,12 +85,14 @@ def test_it_stands_by_itself_and_goes_on_standing_when_held_and_damped(engaged: 
 
 
 def test_height_follows_the_pedal(engaged: Walker) -> None:
+    before = engaged.height
     engaged.feet.position = [0.0, 0.0, 0.2]
     engaged.run(2.5)
     wish = engaged.body._wish[3]
     assert wish < 0.70
     assert engaged.state is Balance.BALANCING
-    assert engaged.height == pytest.approx(wish, abs=0.03)
+    assert engaged.height == pytest.approx(wish, abs=0.05)  # nothing here corrects what the legs give under the weight
+    assert engaged.height < before - 0.03
 
 
 def rest_within(walker: Walker, seconds: float) -> None:

@@ -46,7 +46,7 @@ class Desk:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.clock, self.events, self.plugged = VirtualClock(), list[Event](), True
-        self.control = SimpleNamespace(going=False, estop=False)
+        self.control = SimpleNamespace(going=False, estop=False, press_estop=lambda: None)
         self.settings = {"writes": ["robot/state", f"{TARGET}/applied"], "rate_hz": 200.0}
         self.emulator = DynamixelArmEmulator(DynamixelArmConfig())
         target = self.make().targets[0]
