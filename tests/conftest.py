@@ -10,3 +10,4 @@ def pytest_configure() -> None:
     processes inherit that, and the tests that hang up on one or interrupt it would wait for ever."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
