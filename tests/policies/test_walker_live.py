@@ -35,7 +35,9 @@ def test_when_the_loop_is_killed_it_stands_goes_down_and_is_damped(tmp_path: Pat
     options = LiveOptions(extra=(hand_process(HAND),))
     with running(rig, options, tmp_path / "run") as (session, _):
         wait_for(session, lambda: in_state(session, State.ENGAGED), 40.0, "engaging")
-        tap = session.reader("robot/balance").tap()
+        tap, before = session.reader("robot/balance").tap(), session.reader("robot/balance").latest()
+        assert before is not None
+        assert Balance(int(before.array("state"))) is Balance.BALANCING
         killed = session.clock.now()
         os.kill(session.pids()["loop"], signal.SIGKILL)
         while not session.control.stopping:  # a session without its loop ends
@@ -43,7 +45,8 @@ def test_when_the_loop_is_killed_it_stands_goes_down_and_is_damped(tmp_path: Pat
         samples = tap.read()[0]
     samples += tap.read()[0]
     states = [Balance(int(s.array("state"))) for s in samples]
-    assert list(dict.fromkeys(states)) == [Balance.BALANCING, Balance.LOWERING, Balance.LIMP]
+    went = [s for s in dict.fromkeys(states) if s is not Balance.BALANCING]  # the session may end within a step of the legs
+    assert went == [Balance.LOWERING, Balance.LIMP]
     late = [s.array("wish")[:3] for s in samples if s.t_arrival > killed + 300_000_000]
     assert late
     np.testing.assert_array_equal(late, 0.0)
