@@ -17,19 +17,6 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-# Absent from a core installation.
-EXTRA_LIBRARIES = (
-    "torch",
-    "mujoco",
-    "open3d",
-    "safetensors",
-    "onnxruntime",
-    "rerun",
-    "pyrealsense2",
-    "cv2",
-    "scipy",
-    "cyclonedds",
-)
 
 
 def load(path: Path) -> ModuleType:
@@ -40,6 +27,9 @@ def load(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+EXTRA_LIBRARIES = load(ROOT / ".ci" / "installed.py").ABSENT  # from a core installation
 
 
 def requirements(*extras: str) -> list[Requirement]:
