@@ -13,7 +13,7 @@ from telerig.teleop import realtime
 from telerig.teleop.attach import Attached
 from telerig.teleop.view.live import LiveView
 from telerig.teleop.view.live_process import next_cycle
-from telerig.teleop.view.sdk import ended_with_us, free_port, load_rerun, start_viewer
+from telerig.teleop.view.sdk import EndedWithUs, free_port, load_rerun
 
 ENDED_S = 2.0  # without a sign of life a session is over
 
@@ -51,8 +51,8 @@ def attach(path: Path | None, save: Path | None, web: bool, seconds: float) -> N
     realtime.nice(10)
     specs = {n: r.spec for n, r in session.readers.items()}
     port = free_port() if save is None else None
-    viewer = start_viewer([], web=web, port=port) if save is None else None
-    with ended_with_us(viewer):
+    with EndedWithUs() as shown:
+        viewer = shown.start([], web=web, port=port) if save is None else None
         view = LiveView(specs, session.readers, session.facts, session.clock, port, "" if save is None else str(save))
         collector = view.collector()
         collector.start()

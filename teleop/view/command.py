@@ -16,7 +16,7 @@ from telerig.teleop.view.blueprint import blueprint
 from telerig.teleop.view.layout import plan_layout
 from telerig.teleop.view.paint import paint
 from telerig.teleop.view.painter import Painter
-from telerig.teleop.view.sdk import APPLICATION, ended_with_us, load_rerun, merge, require_display, start_viewer
+from telerig.teleop.view.sdk import APPLICATION, EndedWithUs, load_rerun, merge, require_display
 from telerig.teleop.view.source import open_source
 
 MOST = 10  # episodes shown when nobody says which
@@ -63,9 +63,8 @@ def view(request: ViewRequest) -> None:
             store(made, request.save)
             print(f"{request.save}: {request.save.stat().st_size / 1e6:.1f} MB; open it with: rerun {request.save}")
             return
-        viewer = start_viewer([str(p) for p in made], web=request.web)
-        with ended_with_us(viewer):
-            viewer.wait()
+        with EndedWithUs() as shown:
+            shown.start([str(p) for p in made], web=request.web).wait()
 
 
 def _check_file(out: Path) -> None:

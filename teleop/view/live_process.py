@@ -41,7 +41,7 @@ def run(child: Child) -> None:
     readers = ChildReaders(child)
     specs = {name: child.spec(name) for name in child.streams}
     if not save and not listens(port):  # a view that was restarted finds its viewer
-        start_viewer([], port=port)
+        start_viewer([], port)
     # the first sign of life comes when all is loaded: before that nobody expects one every second
     view, closed, looked = LiveView(specs, readers, child.facts, child.clock, port, save), False, child.clock.now()
     collector = view.collector()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shlex
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -68,32 +68,66 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start_viewer(what: Sequence[str], web: bool = False, port: int | None = None) -> subprocess.Popen[bytes]:
-    """Open a viewer that only this machine reaches; with ``web`` one for browsers, whose address is told on stderr.
+def start_viewer(what: Sequence[str], port: int, page: int | None = None) -> subprocess.Popen[bytes]:
+    """Open a viewer that only this machine reaches: a window, or with ``page`` one for browsers, at that port.
 
     :param what: files to show; none: it waits for data on ``port``.
-    :raises MissingExtra, ConfigError: no viewer, or no display and not ``web``.
+    :raises MissingExtra, ConfigError: no viewer, or neither display nor ``page``.
     """
-    if not web:
+    if page is None:
         require_display()
-    port = free_port() if port is None else port
     command = [viewer_program(), "--bind", "127.0.0.1", "--hide-welcome-screen", "--port", str(port)]
-    if web:
-        page = free_port()
+    if page is not None:
         # without a display no browser can be opened, and a terminal's browser must not be
         command += ["--web-viewer" if has_display() else "--serve-web", "--web-viewer-port", str(page)]
     # a session may be long: its oldest is dropped; of a recording nothing must be, however late a browser comes
     command += ["--server-memory-limit", "50%"] if what else ["--memory-limit", "2GiB"]
     # a session of its own: Ctrl-C is ours to pass on
     quiet = {"RUST_LOG": "error", **os.environ}  # else the viewer tells the terminal about its graphics card
-    viewer = subprocess.Popen([*command, *what], stdin=subprocess.DEVNULL, start_new_session=True, env=quiet)
-    if web:
-        with ended_with_us(viewer):
+    return subprocess.Popen([*command, *what], stdin=subprocess.DEVNULL, start_new_session=True, env=quiet)
+
+
+class EndedWithUs:
+    """A viewer that ends when this block does: on Ctrl-C and SIGTERM, which leave it quietly, and on a failure.
+
+    The viewer is started inside, so that no signal finds a moment between its start and the care for it.
+    """
+
+    def __init__(self) -> None:
+        self.viewer: subprocess.Popen[bytes] | None = None
+        self._before: Any = None
+
+    def start(self, what: Sequence[str], web: bool = False, port: int | None = None) -> subprocess.Popen[bytes]:
+        """:func:`start_viewer`; with ``web`` the address is told on stderr once it answers.
+
+        :raises TelerigError: the viewer ended at once.
+        """
+        port = free_port() if port is None else port
+        page = free_port() if web else None
+        self.viewer = start_viewer(what, port, page)
+        if page is not None:
             while not (listens(page) and listens(port)):
-                if (code := _ended(viewer, 0.05)) is not None:
-                    raise TelerigError(f"the viewer ended at once, with code {code}; try: {' '.join(command)}")
+                if (code := _ended(self.viewer, 0.05)) is not None:
+                    raise TelerigError(
+                        f"the viewer ended at once, with code {code}; try: {shlex.join(self.viewer.args)}"
+                    )  # type: ignore[arg-type]
             print(f"the view is at {address(page, port)} (Ctrl-C ends it)", file=sys.stderr, flush=True)
-    return viewer
+        return self.viewer
+
+    def __enter__(self) -> EndedWithUs:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        try:
+            if kind is not None and self.viewer is not None:
+                self.viewer.terminate()
+                self.viewer.wait()
+        finally:
+            if self._before is not None:
+                signal.signal(signal.SIGTERM, self._before)
+        return kind is not None and issubclass(kind, KeyboardInterrupt)
 
 
 def _ended(viewer: subprocess.Popen[bytes], within_s: float) -> int | None:
@@ -109,24 +143,6 @@ def listens(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1.0)
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-@contextmanager
-def ended_with_us(viewer: subprocess.Popen[bytes] | None) -> Iterator[None]:
-    """While inside, Ctrl-C and SIGTERM leave the block quietly, and end the viewer too; so does a failure, loudly."""
-    handle = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler) if handle else None
-    try:
-        yield
-    except BaseException as error:
-        if viewer is not None:
-            viewer.terminate()
-            viewer.wait()
-        if not isinstance(error, KeyboardInterrupt):
-            raise
-    finally:
-        if handle:
-            signal.signal(signal.SIGTERM, before)
 
 
 def address(page: int, port: int) -> str:
