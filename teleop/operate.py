@@ -124,9 +124,11 @@ def operate(
                     stop.wait(LOOK_S)
                 if live is None:
                     _print(screen)
-                elif screen.changed() or session.clock.now() - drawn >= DRAW_S * 1e9:
-                    drawn = session.clock.now()
-                    _draw(live, screen, console)
+                    continue
+                changed, late = screen.changed(), session.clock.now() - drawn >= DRAW_S * 1e9
+                if changed or late:
+                    drawn = session.clock.now() if late else drawn
+                    _draw(live, screen, console, at_once=not late)
     if session.failed:
         raise DeviceError(session.failed)
     if screen.wrong:
@@ -186,8 +188,8 @@ def _print(screen: Screen) -> None:
             print(f"{event.level.value:7} {event.source}: {event.text}", file=sys.stderr, flush=True)
 
 
-def _draw(live: Live, screen: Screen, console: Console) -> None:
-    picture = screen.render()
+def _draw(live: Live, screen: Screen, console: Console, at_once: bool) -> None:
+    picture = screen.render(console, at_once)
     with _showing():
         live.update(picture, refresh=True)
         if screen.bell():

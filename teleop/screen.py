@@ -10,8 +10,9 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Group
+from rich.console import Console, Group
 from rich.panel import Panel
+from rich.segment import Segments
 from rich.table import Table
 from rich.text import Text
 
@@ -66,6 +67,7 @@ class Screen:
         self._events: deque[Event] = deque(maxlen=7)
         self._last_state: State | None = None
         self._ring = False
+        self._table: Segments | None = None
         self._started = session.clock.now()
         self.wrong = ""  # the device that is not the one the rig file says, once one was found at the start
 
@@ -101,14 +103,20 @@ class Screen:
         self._last_state = state.state
         return state
 
-    def render(self) -> Group:
-        """Everything, for :class:`rich.live.Live`."""
+    def render(self, console: Console, at_once: bool = False) -> Group:
+        """Everything, for :class:`rich.live.Live`.
+
+        :param at_once: the streams' table as it was drawn last.  Laying it out takes most of the time, and what
+            happened to the robot must not wait for it.
+        """
         self.collect()
         state = self.state()
         now = self._session.clock.now()
+        if self._table is None or not at_once:
+            self._table = Segments(list(console.render(self._streams(now))))
         keys = self._drive + ("space enable  " if self._keyboard else "")
         keys += "n start  k keep  d discard  s success  f failure  x e-stop  r reset  q quit"
-        return Group(self._headline(state, now), self._streams(now), self._log(), Text(keys, style="dim", no_wrap=True))
+        return Group(self._headline(state, now), self._table, self._log(), Text(keys, style="dim", no_wrap=True))
 
     def _headline(self, state: SessionState, now: int) -> Panel:
         lines = Text()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from io import StringIO
 from typing import Any, cast
+
+from rich.console import Console
 
 from telerig.hardware import events
 from telerig.hardware.clock import VirtualClock
@@ -46,3 +50,22 @@ def test_events_and_states_are_on_the_screen_at_once_and_figures_are_not() -> No
     assert screen.bell()
     assert not screen.changed()
     assert not screen.bell()
+
+
+def test_what_must_be_seen_at_once_does_not_wait_for_the_table() -> None:
+    session, console = Streams(), Console(width=100, record=True, file=StringIO())
+    session.memories["exo/joints"] = LocalStream(replace(SESSION_STATE, name="exo/joints"))
+    screen = Screen(cast(Session, session), "rig", False, "")
+
+    def shown(at_once: bool) -> str:
+        console.print(screen.render(console, at_once))
+        return console.export_text()
+
+    session.tell(State.ENGAGED)
+    assert "waiting" in shown(at_once=True)  # nothing was drawn before: all of it
+    session.memories["exo/joints"].write(session_state.to_sample(SessionState(State.IDLE), session.clock.now()))
+    session.tell(State.HOLD)
+    fast = shown(at_once=True)
+    assert "HOLD" in fast
+    assert "waiting" in fast
+    assert "waiting" not in shown(at_once=False)
