@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from telerig.hardware.commands import Mode, TargetSpec
 from telerig.hardware.errors import ConfigError
+from telerig.hardware.protocols import Observation
 
 Vector = NDArray[np.float64]
 MAX_STEP_S = 0.1  # a slew over a longer gap would be a jump
@@ -60,12 +61,18 @@ class BaseSlew:
             raise ConfigError(f"{target.name}: takes {target.mode.name}; a base is right")
         self.low, self.high = np.array(target.low), np.array(target.high)
         self.rate, self.home = np.array(target.velocity), np.array(target.home)
-        self.reset()
-
-    def reset(self) -> None:
-        """At rest, standing."""
         self.out = self.home.copy()
         self._last: int | None = None
+
+    def reset(self) -> None:
+        """At rest.  The height stays: a robot that squats must not rise because it is engaged again."""
+        self.stand_at(float(self.out[3]))
+        self._last = None
+
+    def stand_at(self, height: float) -> None:
+        """At rest, at this height, m."""
+        self.out = self.home.copy()
+        self.out[3] = min(max(height, float(self.low[3])), float(self.high[3]))
 
     def seconds(self, now: int) -> float:
         """Since the last call; a long gap counts as little."""
@@ -83,3 +90,16 @@ class BaseSlew:
         near = np.minimum(np.maximum(goal, self.out - step), self.out + step)
         self.out = np.minimum(np.maximum(near, self.low), self.high)
         return self.out.copy()
+
+
+def height_now(observation: Observation, target: str) -> float | None:
+    """The height that a base was last asked for, m, whoever asked; None where nobody has.
+
+    A robot on its own feet is asked by its worker: legs that were limp stand up at home, whatever the guard sent before.
+    """
+    for stream, field in ((f"{target.partition('/')[0]}/balance", "wish"), (f"{target}/sent", "data")):
+        reader = observation.get(stream)
+        sample = None if reader is None else reader.latest()
+        if sample is not None:
+            return float(sample.array(field)[3])
+    return None

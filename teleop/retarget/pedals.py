@@ -73,7 +73,7 @@ class PedalMap:
         self.reset()
 
     def reset(self) -> None:
-        """At rest, standing, forward."""
+        """At rest, forward; the height goes on from where it was."""
         tap = round(self._shape.tap_s * 1e9)
         self._axes = (_Axis(tap), _Axis(tap))
         self._slew.reset()

@@ -23,21 +23,14 @@ class StickMap:
 
     def __init__(self, target: TargetSpec, shape: StickShape) -> None:
         self._slew, self._shape = BaseSlew(target), shape
-        self.reset()
-
-    def reset(self) -> None:
-        """At rest, standing."""
-        self._slew.reset()
-        self._height = float(self._slew.home[3])
+        self.reset, self.stand_at = self._slew.reset, self._slew.stand_at
 
     def __call__(self, now: int, axes: Vector) -> Vector:
         """The base's command (4,) at this instant; slewed by the target's velocity limits."""
         s = self._slew
         part, seconds = self._shape.part(self._shape.travel(axes)), s.seconds(now)
         goal = s.speeds(part)
-        self._height += float(part[3]) * float(s.rate[3]) * seconds
-        self._height = min(max(self._height, float(s.low[3])), float(s.high[3]))
-        goal[3] = self._height
+        goal[3] = s.out[3] + part[3] * s.rate[3] * seconds
         return s.toward(goal, seconds)
 
 

@@ -1,0 +1,171 @@
+"""Rigs whose robot is walked by a gamepad, the keyboard or pedals: cockpit, loop and guard in virtual time."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from telerig.hardware.clock import VirtualClock
+from telerig.hardware.embodiment import load_embodiment
+from telerig.hardware.legs import balance_stream, legs_of
+from telerig.hardware.samples import Sample
+from telerig.hardware.specs import StreamSpec
+from telerig.teleop.cockpit_build import build, device_streams
+from telerig.teleop.control import ControlBlock
+from telerig.teleop.episodes import RECORDER_STATE, episode_stream
+from telerig.teleop.keyboard_drive import DRIVE, KeyDrive
+from telerig.teleop.loop import LoopCore, LoopOptions
+from telerig.teleop.operator_input import OPERATOR, OperatorInput, operator_sample
+from telerig.teleop.plan import target_streams
+from telerig.teleop.rig import Rig, parse_rig
+from telerig.teleop.session_state import SESSION_STATE
+from telerig.teleop.states import State
+from telerig.teleop.stream import LocalReader, LocalStream
+
+G1 = load_embodiment("g1_like")
+BASE = G1.target("robot", "base")
+BALANCE = balance_stream("robot", legs_of(G1))
+LOW, HIGH, HOME = (np.array(v) for v in (BASE.low, BASE.high, BASE.home))
+TICK = 5_000_000
+RIG = """
+name = "test"
+[devices.pad]
+driver = "gamepad"
+port = "/dev/input/js0"
+[devices.pedals]
+driver = "pedal_box"
+emulate = true
+[devices.robot]
+driver = "mujoco_robot"
+embodiment = "g1_like"
+[cockpit.{key}]
+target = "robot/base"
+"""
+LINES = {"sticks": 'device = "pad"\ndead_band = 0.2', "keyboard": "", "pedals": 'device = "pedals"'}
+
+
+def rig_with(key: str, lines: str | None = None) -> Rig:
+    text = RIG.format(key=key) + (LINES[key] if lines is None else lines)
+    return parse_rig(tomllib.loads(text), Path("test.toml"), text)
+
+
+class Drive:
+    """A base and who drives it; enable by the space bar.
+
+    :ivar axes: the pad's;  ``feet``: the pedals';  ``keys``: the keyboard's drive;  ``sent``: every command since the start.
+    """
+
+    def __init__(self, key: str, legged: bool = False) -> None:
+        rig, self.clock, self.enable = rig_with(key), VirtualClock(), False
+        self.axes, self.feet, self.keys = [0.0] * 4, [0.0] * 3, KeyDrive(BASE)
+        self.height = HOME[3] if legged else None  # as the robot's worker has it
+        specs: list[StreamSpec] = [s for n in ("pad", "pedals") for s in device_streams(rig.devices[n])]
+        specs += [DRIVE, OPERATOR, SESSION_STATE, RECORDER_STATE, episode_stream("loop"), *target_streams(BASE, 200.0)]
+        specs += [BALANCE] if legged else []
+        self.streams = {s.name: LocalStream(s) for s in specs}
+        readers = {name: LocalReader(stream) for name, stream in self.streams.items()}
+        operator = OperatorInput({"pedals": "", "unattended": False}, readers, ControlBlock())
+        self.cockpit = build(rig, (BASE,), {})
+        self.loop = LoopCore(
+            self.cockpit, (BASE,), 200.0, readers, self.write, lambda event: None, operator, self.clock,
+            LoopOptions(home=False),
+        )  # fmt: skip
+        self.sent: list[np.ndarray] = []
+
+    def write(self, sample: Sample) -> int:
+        if sample.stream == "robot/base/sent":
+            self.sent.append(sample.array("data").copy())
+        return self.streams[sample.stream].write(sample)
+
+    def run(self, seconds: float, until: State | None = None) -> State:
+        for _ in range(round(seconds * 200)):
+            now = self.clock.advance(TICK)
+            shut = np.array([0, 0, 1], np.uint8)
+            self.write(Sample("pad/pedals", now, now, {"axes": np.array(self.axes), "switches": shut}))
+            self.write(Sample("pedals/pedals", now, now, {"position": np.array(self.feet), "switches": shut}))
+            self.write(self.keys.sample(now))
+            self.write(operator_sample(self.enable, 0, now))
+            if self.height is not None:
+                data = {a.name: np.zeros(a.shape, a.dtype) for a in BALANCE.arrays}
+                self.write(Sample(BALANCE.name, now, now, data | {"wish": np.array([0.0, 0.0, 0.0, self.height])}))
+            state = self.loop.tick(now).state
+            if state is until:
+                break
+        return state
+
+    def engage(self) -> None:
+        self.enable = False
+        self.run(0.2)
+        self.enable = True
+        assert self.run(10.0, State.ENGAGED) is State.ENGAGED
+
+    def squat(self) -> float:
+        """Engaged, and well below its home; the height that was sent last."""
+        self.engage()
+        self.axes, self.feet = [0.0, 0.0, 0.0, -1.0], [0.0, 0.0, 0.5]
+        for _ in range(4):
+            self.keys.press("b")
+        self.run(0.8)
+        self.axes = [0.0] * 4
+        self.run(1.0)
+        assert self.sent[-1][3] < HOME[3] - 0.15
+        return float(self.sent[-1][3])
+
+
+@pytest.mark.parametrize("key", ["sticks", "keyboard", "pedals"])
+@pytest.mark.parametrize("released_s", [0.3, 3.0])
+def test_a_robot_that_squats_stays_so_when_it_is_engaged_again(key: str, released_s: float) -> None:
+    drive = Drive(key)
+    height = drive.squat()
+    began = len(drive.sent)
+    drive.enable = False
+    assert drive.run(released_s) is (State.HOLD if released_s < 0.9 else State.DAMPED)
+    drive.engage()
+    drive.run(1.0)
+    np.testing.assert_allclose([s[3] for s in drive.sent[began:]], height, atol=1e-3)
+
+
+def test_an_axis_that_is_pushed_while_nobody_enables_moves_nothing_later() -> None:
+    drive = Drive("sticks")
+    height = drive.squat()
+    drive.enable = False
+    drive.axes = [0.0, 0.0, 0.0, 1.0]
+    drive.run(1.0)
+    drive.axes = [0.0] * 4
+    drive.engage()
+    drive.run(1.0)
+    assert drive.sent[-1][3] == pytest.approx(height, abs=1e-3)
+
+
+def test_legs_that_were_limp_in_between_stand_where_their_worker_made_them_stand() -> None:
+    drive = Drive("sticks", legged=True)
+    drive.height = drive.squat()
+    drive.engage()
+    drive.run(1.0)
+    assert drive.sent[-1][3] == pytest.approx(drive.height, abs=1e-3)
+    drive.height = HOME[3]
+    drive.engage()
+    drive.run(4.0)
+    assert drive.sent[-1][3] == pytest.approx(HOME[3], abs=1e-3)
+
+
+@pytest.mark.parametrize("key", ["sticks", "keyboard", "pedals"])
+def test_a_released_robot_comes_to_rest_and_goes_on_only_as_it_is_asked(key: str) -> None:
+    drive = Drive(key)
+    drive.engage()
+    drive.axes, drive.feet = [1.0, 0.1, 0.0, 0.0], [1.0, 0.0, 0.0]
+    for _ in range(5):
+        drive.keys.press("u")
+    drive.run(3.0)
+    np.testing.assert_allclose(drive.sent[-1], (HIGH[0], 0.0, 0.0, HOME[3]), atol=1e-6)
+    drive.enable = False
+    drive.axes, drive.feet = [0.0] * 4, [0.0] * 3
+    drive.keys.still()
+    drive.run(1.5)
+    assert not drive.sent[-1][:3].any()
+    drive.engage()
+    drive.run(0.5)
+    assert not drive.sent[-1][:3].any()
