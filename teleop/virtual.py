@@ -84,10 +84,11 @@ class VirtualSession:
         targets = tuple(t for p in self.plans.values() for t in p.targets)
         self.agent = load_factory(agent["factory"])(rig, targets, dict(agent))
         pedals = next((p.pedals for p in self.plans.values() if p.pedals), "")
-        operator = OperatorInput({"pedals": pedals, "unattended": unattended}, self.readers, self.control)
+        balance, told = BalanceView.of(rig, self.readers), {"pedals": pedals, "unattended": unattended}
+        operator = OperatorInput(told, self.readers, self.control, stands=balance is not None)
         self.loop = LoopCore(
             self.agent, targets, rig.file.session.rate_hz, self.readers, self.write, self.emit, operator, self.clock,
-            options or LoopOptions(), driven_targets(self.agent, targets), BalanceView.of(rig, self.readers),
+            options or LoopOptions(), driven_targets(self.agent, targets), balance,
         )  # fmt: skip
         self._actuators = self._build_actuators()
         plans = self.plans

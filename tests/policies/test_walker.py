@@ -135,6 +135,49 @@ def test_a_stale_pedal_box_stops_the_robot_within_300_ms(engaged: Walker) -> Non
     assert engaged.state is Balance.BALANCING
 
 
+def test_a_robot_without_a_pedal_box_stands_until_it_is_back_and_enable_is_pressed(engaged: Walker) -> None:
+    at_speed(engaged)
+    engaged.session.unplugged.add("pedals")
+    seen = []
+    for _ in range(200 * 5):
+        seen.append(engaged.session.step().state)
+        assert engaged.state is Balance.BALANCING
+    assert list(dict.fromkeys(seen)) == [State.ENGAGED, State.HOLD, State.DAMPED]
+    assert engaged.session.loop.status.reason is Reason.HELD
+    assert engaged.mode("base") == Mode.BASE_VELOCITY_HEIGHT
+    assert firmware(engaged).leg_mode is LegMode.FOLLOW
+    assert engaged.height > 0.65
+    assert len(engaged.happened("pedals.gone")) == 1
+    engaged.feet.position = [0.0, 0.0, 0.0]
+    engaged.session.unplugged.discard("pedals")  # the foot is on the pedal all the time
+    assert engaged.run(1.0) is State.DAMPED
+    engaged.press()
+    assert engaged.run(6.0, State.ENGAGED) is State.ENGAGED
+    assert engaged.state is Balance.BALANCING
+    assert engaged.height > 0.70
+    engaged.feet.stop = True
+    assert engaged.run(0.1, State.ESTOP) is State.ESTOP
+
+
+def test_an_estop_counts_without_a_pedal_box(engaged: Walker) -> None:
+    engaged.session.unplugged.add("pedals")
+    engaged.run(2.0)
+    assert engaged.state is Balance.BALANCING
+    engaged.session.control.press_estop()
+    engaged.run(1.1)
+    assert engaged.session.loop.status.state is State.ESTOP
+    assert engaged.state is Balance.LIMP
+
+
+def test_a_stop_switch_that_opens_while_its_box_was_away_is_an_estop(engaged: Walker) -> None:
+    engaged.session.unplugged.add("pedals")
+    engaged.run(2.0)
+    engaged.feet.stop = True
+    engaged.session.unplugged.discard("pedals")
+    assert engaged.run(0.1, State.ESTOP) is State.ESTOP
+    assert engaged.session.loop.status.reason is Reason.STOP_SWITCH
+
+
 def test_releasing_enable_stops_the_robot_within_300_ms(engaged: Walker) -> None:
     at_speed(engaged)
     engaged.feet.enable = False
