@@ -58,6 +58,11 @@ class LiveOptions:
     needs: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def worn(self) -> bool:
+        """Whether the agent is the rig's cockpit; a policy and a recording are others."""
+        return bool(self.agent["factory"] == COCKPIT["factory"])
+
 
 def is_simulated(plans: Mapping[str, DevicePlan]) -> bool:
     """Whether every robot of the rig is emulated, or of a driver, or with keys, that say ``simulated = True``.
@@ -85,7 +90,7 @@ def build(rig: Rig, folder: Path, options: LiveOptions) -> Session:
         does not fit the robot or is not calibrated.
     """
     plans = plan_devices(rig)
-    if options.agent["factory"] == COCKPIT["factory"]:  # its mistakes are told before anything runs
+    if options.worn:  # its mistakes are told before anything runs
         targets = tuple(t for p in plans.values() for t in p.targets)
         load_factory(options.agent["factory"])(rig, targets, dict(options.agent))
     for plan in plans.values():

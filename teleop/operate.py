@@ -46,7 +46,7 @@ def running(rig: Rig, options: LiveOptions, folder: Path | None = None) -> Itera
         session = build(rig, folder, options)
         stack.enter_context(ends_in_order(session.control))
         stack.enter_context(session)
-        steward = Steward(session, options.unattended, key_drive(rig))
+        steward = Steward(session, options.unattended, key_drive(rig, options))
         steward.start()
         stack.callback(steward.end)
         stack.callback(session.control.ask_to_stop)
@@ -57,10 +57,13 @@ def running(rig: Rig, options: LiveOptions, folder: Path | None = None) -> Itera
         session.close()
 
 
-def key_drive(rig: Rig) -> KeyDrive | None:
-    """The keyboard as pedals, where the rig's cockpit has ``[cockpit.keyboard]``."""
+def key_drive(rig: Rig, options: LiveOptions) -> KeyDrive | None:
+    """The keyboard as pedals, where the rig's cockpit has ``[cockpit.keyboard]`` and is the agent.
+
+    With a policy or a recording these keys drive nothing, so they release enable as every unknown key does.
+    """
     table = rig.file.cockpit.get("keyboard")
-    if table is None:
+    if table is None or not options.worn:
         return None
     targets = {t.name: t for p in plan_devices(rig).values() for t in p.targets}
     return KeyDrive(targets[str(table["target"])])  # build() has checked the table

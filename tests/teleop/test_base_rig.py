@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +18,10 @@ from telerig.hardware.specs import StreamSpec
 from telerig.teleop.cockpit_build import build, device_streams
 from telerig.teleop.control import ControlBlock
 from telerig.teleop.episodes import RECORDER_STATE, episode_stream
-from telerig.teleop.keyboard_drive import DRIVE, KeyDrive
+from telerig.teleop.keyboard_drive import DRIVE, KEYS, KeyDrive
+from telerig.teleop.live import LiveOptions
 from telerig.teleop.loop import LoopCore, LoopOptions
+from telerig.teleop.operate import Keys, key_drive
 from telerig.teleop.operator_input import OPERATOR, OperatorInput, operator_sample
 from telerig.teleop.plan import target_streams
 from telerig.teleop.rig import Rig, parse_rig
@@ -169,3 +173,49 @@ def test_a_released_robot_comes_to_rest_and_goes_on_only_as_it_is_asked(key: str
     drive.engage()
     drive.run(0.5)
     assert not drive.sent[-1][:3].any()
+
+
+class Person:
+    """Who holds enable, and what the keyboard drives."""
+
+    def __init__(self, drive: KeyDrive | None) -> None:
+        self.enable, self.drive = False, drive
+
+    def keys(self) -> Keys:
+        me: Any = self
+        return Keys(me, me, threading.Event())
+
+
+def test_keys_drive_and_whatever_releases_enable_stands_still() -> None:
+    drive = Drive("keyboard")
+    assert drive.cockpit.requires == (DRIVE.name,)
+    made = key_drive(rig_with("keyboard"), LiveOptions())
+    assert made is not None
+    person = Person(made)
+    drive.keys, keys = made, person.keys()
+    drive.engage()
+    for key in " uu":
+        keys.press(key)
+    assert person.enable
+    assert made.wish[0] == pytest.approx(0.4 * HIGH[0])
+    drive.run(2.0)
+    assert drive.sent[-1][0] == pytest.approx(0.4 * HIGH[0])
+    keys.press("?")
+    assert not person.enable
+    assert not made.wish[:3].any()
+
+
+@pytest.mark.parametrize("lines", ["", 'target = "robot/legs"', "target = 3"])
+def test_the_keyboard_drives_nothing_where_the_agent_is_not_the_cockpit(lines: str) -> None:
+    text = RIG.partition("[cockpit")[0] + "[cockpit.keyboard]\n" + (lines or 'target = "robot/base"')
+    rig = parse_rig(tomllib.loads(text), Path("test.toml"), text)
+    for factory in ("telerig.teleop.replay:build", "telerig.policies.rigs:build_agent"):
+        made = key_drive(rig, LiveOptions(agent={"factory": factory}))
+        assert made is None
+        for key in KEYS:
+            person = Person(made)
+            keys = person.keys()
+            keys.press(" ")
+            assert person.enable
+            keys.press(key)
+            assert not person.enable
