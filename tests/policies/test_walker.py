@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from telerig.hardware.commands import Mode
-from telerig.hardware.errors import ConfigError, DataError, DeviceIdentityError
+from telerig.hardware.errors import CommandRefused, ConfigError, DataError, DeviceIdentityError
 from telerig.hardware.legs import Balance, LegMode
 from telerig.teleop.body_rig import body_rig
 from telerig.teleop.states import Reason, State
@@ -302,6 +302,37 @@ def test_a_worker_that_dies_leaves_legs_stiff_for_a_second_then_damped(engaged: 
     assert engaged.height > 0.65
     engaged.run(0.3)
     assert firmware(engaged).leg_mode is LegMode.DAMP
+
+
+def test_a_hand_that_is_silent_holds_the_session_and_the_robot_stands(engaged: Walker, monkeypatch) -> None:
+    """As the driver of a G1 has it: its joints are unknown, goals are refused."""
+    robot = engaged.session.devices["robot"]
+    fingers = ["_hand_" in name for name in robot.targets[0].names]
+    read = robot.read
+
+    def deaf(timeout_s: float):
+        found = read(timeout_s)
+        for sample in found:
+            if sample.stream == "robot/state":
+                sample.data.update({k: np.where(fingers, np.nan, v) for k, v in sample.data.items()})
+        return found
+
+    def refuse(command):
+        raise CommandRefused("its left hand is silent")
+
+    monkeypatch.setattr(robot, "read", deaf)
+    monkeypatch.setattr(robot, "send", refuse)
+    seen = []
+    for _ in range(200 * 3):
+        seen.append(engaged.session.step().state)
+        assert engaged.state is Balance.BALANCING
+    assert list(dict.fromkeys(seen)) == [State.ENGAGED, State.HOLD, State.DAMPED]
+    assert engaged.height > 0.70
+    assert "left hand is silent" in engaged.happened("actuator.refused")[0]
+    engaged.press()
+    engaged.run(1.0)
+    assert engaged.session.loop.status.state is State.MATCHING  # its fingers cannot match
+    assert engaged.state is Balance.BALANCING
 
 
 def test_at_the_end_it_goes_down_and_is_damped(engaged: Walker) -> None:
