@@ -12,71 +12,106 @@ import pytest
 
 from telerig.hardware.clock import VirtualClock
 from telerig.hardware.embodiment import load_embodiment
+from telerig.hardware.errors import ConfigError
 from telerig.hardware.legs import balance_stream, legs_of
+from telerig.hardware.protocols import DeviceContext
 from telerig.hardware.samples import Sample
-from telerig.hardware.specs import StreamSpec
-from telerig.teleop.cockpit_build import build, device_streams
+from telerig.hardware.wire.joystick import JoystickEvent, encode
+from telerig.teleop.cockpit_build import build
 from telerig.teleop.control import ControlBlock
-from telerig.teleop.episodes import RECORDER_STATE, episode_stream
 from telerig.teleop.keyboard_drive import DRIVE, KEYS, KeyDrive
 from telerig.teleop.live import LiveOptions
 from telerig.teleop.loop import LoopCore, LoopOptions
 from telerig.teleop.operate import Keys, key_drive
-from telerig.teleop.operator_input import OPERATOR, OperatorInput, operator_sample
-from telerig.teleop.plan import target_streams
+from telerig.teleop.operator_input import OperatorInput, operator_sample
+from telerig.teleop.plan import all_streams, plan_devices
 from telerig.teleop.rig import Rig, parse_rig
-from telerig.teleop.session_state import SESSION_STATE
 from telerig.teleop.states import State
 from telerig.teleop.stream import LocalReader, LocalStream
 
 G1 = load_embodiment("g1_like")
 BASE = G1.target("robot", "base")
 BALANCE = balance_stream("robot", legs_of(G1))
-LOW, HIGH, HOME = (np.array(v) for v in (BASE.low, BASE.high, BASE.home))
+HIGH, HOME = np.array(BASE.high), np.array(BASE.home)
 TICK = 5_000_000
 RIG = """
 name = "test"
-[devices.pad]
-driver = "gamepad"
-port = "/dev/input/js0"
-[devices.pedals]
-driver = "pedal_box"
-emulate = true
 [devices.robot]
 driver = "mujoco_robot"
 embodiment = "g1_like"
+{device}
 [cockpit.{key}]
 target = "robot/base"
 """
+DEVICES = {
+    "sticks": '[devices.pad]\ndriver = "gamepad"\nport = "/dev/input/js0"',
+    "keyboard": "",
+    "pedals": '[devices.pedals]\ndriver = "pedal_box"\nemulate = true',
+}
 LINES = {"sticks": 'device = "pad"\ndead_band = 0.2', "keyboard": "", "pedals": 'device = "pedals"'}
 
 
-def rig_with(key: str, lines: str | None = None) -> Rig:
-    text = RIG.format(key=key) + (LINES[key] if lines is None else lines)
+def rig_with(key: str, lines: str | None = None, target: str = "robot/base") -> Rig:
+    text = RIG.format(key=key, device=DEVICES[key]).replace("robot/base", target)
+    text += LINES[key] if lines is None else lines
     return parse_rig(tomllib.loads(text), Path("test.toml"), text)
 
 
-class Drive:
-    """A base and who drives it; enable by the space bar.
+class Kernel:
+    """The port of a gamepad: tells everything when it is opened, then what changed.  Numbers as in ``GamepadConfig``."""
 
-    :ivar axes: the pad's;  ``feet``: the pedals';  ``keys``: the keyboard's drive;  ``sent``: every command since the start.
+    def __init__(self) -> None:
+        self._told: dict[tuple[bool, int], float] = {}
+        self._bytes = b""
+
+    def press(self, axes: list[float], enable: bool, stop: bool) -> None:
+        """Axes forward, left, turn, height; what the pad has is down and right."""
+        values = {(True, n): -v for n, v in zip((1, 0, 3, 4), axes, strict=True)}
+        values |= {(False, 4): float(enable), (False, 0): 0.0, (False, 1): float(stop)}
+        for key, value in values.items():
+            if self._told.get(key) != value:
+                self._bytes += encode(JoystickEvent(0, *key, value, key not in self._told))
+        self._told = values
+
+    def read(self, timeout_s: float, max_bytes: int = 4096) -> bytes:
+        found, self._bytes = self._bytes, b""
+        return found
+
+    def write(self, data: bytes) -> None:
+        raise AssertionError("nobody writes to a gamepad")
+
+    def close(self) -> None: ...
+
+
+class Drive:
+    """A base and who drives it: what the driver reads, cockpit, loop, guard.
+
+    :ivar axes: the pad's;  ``feet``: the pedals';  ``keys``: the keyboard's drive.
+    :ivar enable: of the pad, the pedal box or the space bar, whichever the rig has;  ``stop``: the pad's;  ``silent``: it is.
+    :ivar height: as the worker of a robot on its own feet has it;  ``sent``: every command since the start.
     """
 
     def __init__(self, key: str, legged: bool = False) -> None:
-        rig, self.clock, self.enable = rig_with(key), VirtualClock(), False
-        self.axes, self.feet, self.keys = [0.0] * 4, [0.0] * 3, KeyDrive(BASE)
-        self.height = HOME[3] if legged else None  # as the robot's worker has it
-        specs: list[StreamSpec] = [s for n in ("pad", "pedals") for s in device_streams(rig.devices[n])]
-        specs += [DRIVE, OPERATOR, SESSION_STATE, RECORDER_STATE, episode_stream("loop"), *target_streams(BASE, 200.0)]
-        specs += [BALANCE] if legged else []
+        rig, self.clock = rig_with(key), VirtualClock()
+        self.enable = self.stop = self.silent = False
+        self.axes, self.feet, self.keys, self._kernel = [0.0] * 4, [0.0] * 3, KeyDrive(BASE), Kernel()
+        self.height = HOME[3] if legged else None
+        plans = plan_devices(rig)
+        specs = [*all_streams(rig, plans), *([BALANCE] if legged else [])]
         self.streams = {s.name: LocalStream(s) for s in specs}
         readers = {name: LocalReader(stream) for name, stream in self.streams.items()}
-        operator = OperatorInput({"pedals": "", "unattended": False}, readers, ControlBlock())
+        self.pedals = next((p.pedals for p in plans.values() if p.pedals), "")
+        operator = OperatorInput({"pedals": self.pedals, "unattended": False}, readers, ControlBlock())
         self.cockpit = build(rig, (BASE,), {})
         self.loop = LoopCore(
             self.cockpit, (BASE,), 200.0, readers, self.write, lambda event: None, operator, self.clock,
             LoopOptions(home=False),
         )  # fmt: skip
+        self.pad: Any = None
+        if key == "sticks":
+            device = rig.devices["pad"]
+            self.pad = device.driver(device.config, DeviceContext("pad", self.clock, lambda: self._kernel))
+            self.pad.open()
         self.sent: list[np.ndarray] = []
 
     def write(self, sample: Sample) -> int:
@@ -84,14 +119,22 @@ class Drive:
             self.sent.append(sample.array("data").copy())
         return self.streams[sample.stream].write(sample)
 
+    def _operate(self, now: int) -> None:
+        if self.pad is not None:
+            self._kernel.press(self.axes, self.enable, self.stop)
+            for sample in [] if self.silent else self.pad.read(0.0):
+                self.write(sample)
+        elif self.pedals:
+            data = {"position": np.array(self.feet), "switches": np.array([self.enable, 0, 1], np.uint8)}
+            self.write(Sample(self.pedals, now, now, data))
+        else:
+            self.write(self.keys.sample(now))
+        self.write(operator_sample(self.enable, 0, now))
+
     def run(self, seconds: float, until: State | None = None) -> State:
         for _ in range(round(seconds * 200)):
             now = self.clock.advance(TICK)
-            shut = np.array([0, 0, 1], np.uint8)
-            self.write(Sample("pad/pedals", now, now, {"axes": np.array(self.axes), "switches": shut}))
-            self.write(Sample("pedals/pedals", now, now, {"position": np.array(self.feet), "switches": shut}))
-            self.write(self.keys.sample(now))
-            self.write(operator_sample(self.enable, 0, now))
+            self._operate(now)
             if self.height is not None:
                 data = {a.name: np.zeros(a.shape, a.dtype) for a in BALANCE.arrays}
                 self.write(Sample(BALANCE.name, now, now, data | {"wish": np.array([0.0, 0.0, 0.0, self.height])}))
@@ -142,6 +185,36 @@ def test_an_axis_that_is_pushed_while_nobody_enables_moves_nothing_later() -> No
     drive.engage()
     drive.run(1.0)
     assert drive.sent[-1][3] == pytest.approx(height, abs=1e-3)
+
+
+def test_a_pad_that_falls_silent_while_its_height_is_pushed_moves_nothing_later() -> None:
+    drive = Drive("sticks")
+    drive.squat()
+    drive.axes = [0.0, 0.0, 0.0, 1.0]
+    drive.run(0.3)
+    drive.silent = True
+    assert drive.run(0.35) is State.HOLD
+    height = drive.sent[-1][3]
+    drive.axes, drive.silent = [0.0] * 4, False
+    drive.engage()
+    drive.run(1.0)
+    assert drive.sent[-1][3] == pytest.approx(height, abs=1e-3)
+
+
+def test_a_pad_s_buttons_enable_and_stop() -> None:
+    drive = Drive("sticks")
+    assert drive.cockpit.requires == ("pad/pedals",)
+    drive.axes = [1.0, 0.0, 0.0, 0.0]
+    assert drive.run(1.0) is State.IDLE
+    assert not np.array(drive.sent)[:, :3].any()
+    drive.axes = [0.0] * 4
+    drive.engage()
+    drive.axes = [1.0, 0.0, 0.0, 0.0]
+    drive.run(1.0)
+    assert drive.sent[-1][0] > 0.5
+    drive.stop = True
+    assert drive.run(0.05) is State.ESTOP
+    assert not drive.sent[-1][:3].any()
 
 
 def test_legs_that_were_limp_in_between_stand_where_their_worker_made_them_stand() -> None:
@@ -205,10 +278,9 @@ def test_keys_drive_and_whatever_releases_enable_stands_still() -> None:
     assert not made.wish[:3].any()
 
 
-@pytest.mark.parametrize("lines", ["", 'target = "robot/legs"', "target = 3"])
-def test_the_keyboard_drives_nothing_where_the_agent_is_not_the_cockpit(lines: str) -> None:
-    text = RIG.partition("[cockpit")[0] + "[cockpit.keyboard]\n" + (lines or 'target = "robot/base"')
-    rig = parse_rig(tomllib.loads(text), Path("test.toml"), text)
+@pytest.mark.parametrize("target", ["robot/base", "robot/legs", ""])
+def test_the_keyboard_drives_nothing_where_the_agent_is_not_the_cockpit(target: str) -> None:
+    rig = rig_with("keyboard", target=target)
     for factory in ("telerig.teleop.replay:build", "telerig.policies.rigs:build_agent"):
         made = key_drive(rig, LiveOptions(agent={"factory": factory}))
         assert made is None
@@ -219,3 +291,21 @@ def test_the_keyboard_drives_nothing_where_the_agent_is_not_the_cockpit(lines: s
             assert person.enable
             keys.press(key)
             assert not person.enable
+
+
+@pytest.mark.parametrize(
+    ("key", "lines", "words"),
+    [
+        ("sticks", 'device = "pod"', "cockpit.sticks: device 'pod' is not in this rig"),
+        ("sticks", 'device = "robot"', "has no axes of a gamepad"),
+        ("sticks", 'device = "pad"\ncurve = 9.0', "curve"),
+        ("sticks", 'device = "pad"\n[cockpit.keyboard]\ntarget = "robot/base"', "driven twice"),
+        ("pedals", 'device = "robot"', "has no position of pedals"),
+        ("keyboard", 'device = "pad"', "cockpit.keyboard: device: unknown key"),
+        ("keyboard", '[[cockpit.sticks]]\ndevice = "pad"\ntarget = "robot/base"', r"must be \[cockpit.sticks\]"),
+    ],
+)
+def test_mistakes_are_one_line(key: str, lines: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words) as told:
+        build(rig_with(key, lines), (BASE,), {})
+    assert "\n" not in str(told.value)
