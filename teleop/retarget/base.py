@@ -82,7 +82,7 @@ class BaseSlew:
 
     def speeds(self, part: Vector) -> Vector:
         """−1…1 of the largest to each side, (4,), in the target's units; the height is the caller's."""
-        return np.where(part > 0.0, part * self.high, -part * self.low)
+        return np.asarray(np.where(part > 0.0, part * self.high, -part * self.low))
 
     def toward(self, goal: Vector, seconds: float) -> Vector:
         """The command (4,), nearer to ``goal``."""
