@@ -167,11 +167,14 @@ class Body:
         self._publish(now)
 
     def _advance(self, now: int, body: Sample, periods: int, estop: bool) -> None:
+        limp = self.state in (Balance.LIMP, Balance.FALLEN)
+        if limp and int(body.array("mode")) == LegMode.FOLLOW:
+            self._device.damp_legs()  # this worker, or one before it, left them stiff; or they were not heard of
         if self.state is Balance.FALLEN:
             if not estop:
                 self._enter(now, Balance.LIMP)
             return
-        if self.state is Balance.LIMP:
+        if limp:
             self._limping(now, body, estop)
             return
         if self._damped and (estop or self.state is not Balance.LOWERING):  # that ends by itself
@@ -189,10 +192,7 @@ class Body:
             self._balance(now, body, periods, estop)
 
     def _limping(self, now: int, body: Sample, estop: bool) -> None:
-        steered = now <= self._steered_until and not estop and not self._damped
-        if int(body.array("mode")) == LegMode.FOLLOW:
-            self._device.damp_legs()  # this worker, or one before it, left them stiff
-        if not steered:
+        if now > self._steered_until or estop or self._damped:  # nobody steers
             return
         if self.poise.still(now):
             self._from = body.array("position").copy()

@@ -74,8 +74,7 @@ class UnitreeG1Config:
     settle_s: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.interface.isprintable() or not self.interface or set(self.interface) & set("<>'\"&/ "):
-            raise ConfigError(f"interface: {self.interface!r} is no network interface")
+        dds.check_interface(self.interface)
         if self.emulated and self.interface != dds.LOOPBACK:
             raise ConfigError(f"interface: an emulated robot is reached over lo, not over {self.interface}")
         if not 0 <= self.domain <= 230:

@@ -209,6 +209,29 @@ def test_tilt_damps_everything_at_once_and_latches(engaged: Walker, radians: flo
     assert firmware(engaged).leg_mode is LegMode.DAMP
 
 
+def test_legs_that_did_not_hear_of_the_fall_are_told_again(engaged: Walker, monkeypatch) -> None:
+    robot, told = engaged.session.devices["robot"], list[int]()
+    damp = robot.damp_legs
+
+    def once_lost() -> None:
+        told.append(engaged.session.clock.now())
+        if len(told) > 1:
+            damp()
+
+    monkeypatch.setattr(robot, "damp_legs", once_lost)
+    tip(engaged, 0.9)
+    engaged.run(0.03)
+    assert engaged.state is Balance.FALLEN
+    assert firmware(engaged).leg_mode is LegMode.FOLLOW
+    engaged.run(0.1)
+    assert engaged.state is Balance.FALLEN
+    assert firmware(engaged).leg_mode is LegMode.DAMP
+    engaged.run(0.1)
+    told.clear()
+    engaged.run(0.5)
+    assert not told  # only where they are not damped
+
+
 def test_a_push_that_is_too_much_is_a_fall(engaged: Walker) -> None:
     engaged.plant.data.qvel[0] += 2.5
     engaged.run(2.0, Balance.FALLEN)
