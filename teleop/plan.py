@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,17 @@ class DevicePlan:
     def images(self) -> bool:
         """Whether it encodes or renders images, which must give way to everything else."""
         return any(s.blobs for s in self.streams)
+
+
+def pedals_of(plans: Mapping[str, DevicePlan]) -> str:
+    """The stream whose switches enable and stop; "" in a rig without.
+
+    :raises ConfigError: two devices have such switches: those of one would do nothing.
+    """
+    found = [p.pedals for p in plans.values() if p.pedals]
+    if len(found) > 1:
+        raise ConfigError(f"{' and '.join(found)} each enable and stop: a rig takes one of them")
+    return found[0] if found else ""
 
 
 def plan_devices(rig: Rig) -> dict[str, DevicePlan]:
