@@ -10,6 +10,7 @@ import pytest
 from telerig.drivers import table
 from telerig.drivers.ports import LoopbackPort
 from telerig.hardware.clock import VirtualClock
+from telerig.hardware.errors import ConfigError
 from telerig.teleop import plan, worker
 from telerig.teleop.rig import load_rig
 
@@ -45,3 +46,10 @@ def test_an_actuator_has_no_place_on_the_grid(tmp_path: Path) -> None:
     """It is read when its command has come."""
     rig = load_rig(RIG)
     assert "phase" not in plan.device_process(rig, plan.plan_devices(rig)["robot"], tmp_path).settings
+
+
+def test_one_device_of_a_rig_has_the_stop_switch() -> None:
+    plans = plan.plan_devices(load_rig(RIG))
+    assert plan.pedals_of(plans) == "pedals/pedals"
+    with pytest.raises(ConfigError, match=r"pedals/pedals and gamepad/pedals each enable and stop"):
+        plan.pedals_of({**plans, "gamepad": SimpleNamespace(pedals="gamepad/pedals")})  # type: ignore[dict-item]
