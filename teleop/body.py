@@ -15,8 +15,7 @@ FALLEN    damped, arms too, and the e-stop is pressed              the e-stop is
 ======== ======================================================== =====================================================
 
 Nothing that comes back by itself starts a motion: LIMP is left only while an operator (or a policy) steers.  To hold
-means to keep balancing: what is silent, stale or released stops the robot but never damps its legs.  Sans-IO: the worker
-(or virtual time) gives it measurements and instants.
+means to keep balancing: what is silent, stale or released stops the robot but never damps its legs.  Sans-IO.
 """
 
 from __future__ import annotations
@@ -43,6 +42,7 @@ SETTLE_LIMIT_NS = 5_000_000_000
 BLEND_S = 0.4  # the policy takes over from the stance
 NEAR_RAD = 0.3  # of the stance, to be handed over to the policy
 COMPLAIN_NS = 1_000_000_000
+LOWER_M_S = 0.3  # as pedals lower it, for policies that would go down at once
 
 
 class LegDrive(Protocol):
@@ -226,7 +226,8 @@ class Body:
     def _balance(self, now: int, body: Sample, periods: int, estop: bool) -> None:
         wish, urgent = self._goal.copy(), self._urgent or estop
         if self.state is Balance.LOWERING:
-            wish, urgent = np.array([0.0, 0.0, 0.0, self._drive.heights[0]]), True
+            sunk = self._wish[3] - LOWER_M_S * periods / self._drive.rate_hz
+            wish, urgent = np.array([0.0, 0.0, 0.0, max(self._drive.heights[0], sunk)]), True
         elif estop:
             wish[:3] = 0.0
         measured = self._measured(now, body)
