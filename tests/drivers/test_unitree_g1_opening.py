@@ -81,6 +81,7 @@ def test_it_comes_back_after_it_was_away() -> None:
     [
         ({"interface": "eth 0"}, "no network interface"),
         ({"interface": "<x/>"}, "no network interface"),
+        ({"settle_s": 4.0}, "settle_s: 4.0 is not from 0.0 to 2.5"),
         ({"emulated": True, "interface": "eth0"}, "an emulated robot is reached over lo, not over eth0"),
         ({"mode_machine": (4,)}, r"29-joint robots say one of \[5, 6, 11"),
         ({"mode_machine": ()}, "29-joint robots say one of"),
