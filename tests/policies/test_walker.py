@@ -15,6 +15,7 @@ from telerig.hardware.commands import Mode
 from telerig.hardware.errors import ConfigError, DeviceIdentityError
 from telerig.hardware.legs import Balance, LegMode
 from telerig.teleop.body_rig import body_rig
+from telerig.teleop.live import recorded_streams
 from telerig.teleop.states import State
 from telerig.teleop.virtual import VirtualSession
 
@@ -121,13 +122,15 @@ def test_arms_slow_down_as_tilt_grows(engaged: Walker) -> None:
     assert min(least) < 0.5
 
 
-def test_every_leg_target_is_recorded_and_within_limits(engaged: Walker) -> None:
-    legs = engaged.session.devices["robot"].legs
-    sample = engaged.session.readers["robot/balance"].latest()
-    assert sample is not None
-    target = sample.array("target")
-    assert ((target >= np.array(legs.low)) & (target <= np.array(legs.high))).all()
-    assert "robot/balance" in engaged.session.plans["robot"].device.name + "/balance"
+def test_every_leg_target_is_within_limits_and_on_a_stream_that_is_recorded(engaged: Walker) -> None:
+    session, legs = engaged.session, engaged.session.devices["robot"].legs
+    assert "robot/balance" in recorded_streams(session.rig, session.plans, list(session.readers))
+    tap = session.readers["robot/balance"].tap(0)
+    engaged.feet.position = [1.0, 0.0, 0.0]
+    engaged.run(0.5)
+    found = np.array([s.array("target") for s in tap.read()[0]])
+    assert len(found) >= 24  # 50 a second
+    assert ((found >= np.array(legs.low)) & (found <= np.array(legs.high))).all()
 
 
 @pytest.mark.parametrize(
