@@ -88,3 +88,17 @@ def test_the_operator_is_told_when_it_stands_on_the_screen() -> None:
     assert event_shown(chunks, 200, "exo", "exo is gone") == 600
     assert event_shown(chunks, 200, "glove", "exo is gone") is None
     assert state_shown(chunks[:2], 200) is None
+
+
+def test_what_a_narrow_screen_breaks_is_still_read() -> None:
+    """A path that does not fit behind the source begins a line of its own, as rich breaks it."""
+    path = "/tmp/a/folder/of/some/length/ports/exo"
+    old, new = ("   12.0  exo: ", f"{path}: [Errno 5]", "Input/output error"), ("   15.3  exo: ", f"{path}: [Errno 5]")
+    chunks = [
+        (100, frame("ENGAGED", *old)),
+        (300, frame("HOLD", "   15.2  glove: ", f"{path}: [Errno 5]", *old)),
+        (500, frame("HOLD", new[0])),  # its line, but not yet what it says
+        (600, frame("HOLD", *new, *old)),
+    ]
+    assert event_shown(chunks, 200, "exo", f"{path}: [Errno 5] Input"[:48]) == 600
+    assert event_shown(chunks, 200, "exo", "another text") is None
