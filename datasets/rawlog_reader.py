@@ -59,6 +59,11 @@ class RawLog:
         except DataError as error:
             raise DataError(f"{self.path}: {error}")
 
+    def require_whole(self) -> None:
+        """:raises DataError: it was cut short, or never closed."""
+        if not self.complete:
+            raise DataError(f"{self.path}: was cut short; what is left of it is kept by: telerig repair")
+
     def _index(self) -> None:
         for record in scan(self._buffer):
             self.valid_bytes = record.end

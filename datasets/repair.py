@@ -21,13 +21,14 @@ from mcap.opcode import Opcode
 from mcap.records import Channel, Chunk, Header, Metadata, MetadataIndex, Schema
 from mcap.stream_reader import breakup_chunk
 
-from telerig.datasets.files import sync_folder, write_json
+from telerig.datasets.files import read_json, sync_folder, write_json
 from telerig.datasets.rawlog_container import MESSAGE_HEAD_SIZE, Record, Tail, message_at, parse, scan
 from telerig.datasets.rawlog_reader import RawLog
-from telerig.datasets.session_folder import SessionFolder, episode_facts, publish
+from telerig.datasets.session_folder import SessionFolder, episode_facts, is_changed, publish
 from telerig.hardware.errors import DataError
 
 _COPY_BYTES = 1 << 20
+MEASURED = ("t_end", "duration_s", "streams", "sha256", "bytes")  # of a sidecar: what follows from the log
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +215,8 @@ def _keep_original(path: Path) -> Path:
 def repair_session(folder: SessionFolder) -> list[RepairReport]:
     """Close everything in a session that nobody closed; episodes whose end was not reached are marked interrupted.
 
-    An episode that was being kept or discarded when the recorder died is finished as the operator had decided.
+    An episode that was being kept or discarded when the recorder died is finished as the operator had decided.  One that was
+    closed and has another length now (a copy that was cut short) is closed again and marked interrupted: its end is gone.
 
     :raises DataError: a recorder is still writing there.
     """
@@ -225,9 +227,14 @@ def repair_session(folder: SessionFolder) -> list[RepairReport]:
         target = folder.episodes if facts["kept"] or facts["interrupted"] else folder.bin
         reports.append(replace(report, path=publish(partial, target, sidecar)))
     for log in (*folder.logs(), *sorted(folder.bin.glob("*.mcap"))):
-        if not log.with_suffix(".json").exists():
+        side = log.with_suffix(".json")
+        if not side.exists():
             reports.append(repair(log))
-            write_json(log.with_suffix(".json"), _facts(log)[1])
+            write_json(side, _facts(log)[1])
+        elif is_changed(log, said := read_json(side)):
+            reports.append(repair(log))
+            measured = {k: v for k, v in _facts(log)[1].items() if k in MEASURED}
+            write_json(side, said | measured | {"interrupted": True})
     return reports
 
 

@@ -66,6 +66,11 @@ def versions() -> dict[str, str]:
     return {"telerig": telerig.__version__, "python": platform.python_version(), "system": platform.platform()}
 
 
+def is_changed(log: Path, sidecar: Mapping[str, Any]) -> bool:
+    """Whether a closed log has another length than when it was closed: a copy was cut short, a disk was full."""
+    return log.stat().st_size != sidecar.get("bytes", log.stat().st_size)
+
+
 class SessionFolder:
     """Paths of a session.  Building one touches nothing; :meth:`create` and :meth:`open` do."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from telerig.datasets.files import read_json
-from telerig.datasets.session_folder import SessionFolder
+from telerig.datasets.session_folder import SessionFolder, is_changed
 from telerig.hardware.errors import ConfigError, DataError
 
 OUTCOMES = ("all", "success")
@@ -28,7 +28,7 @@ def select(sessions: Sequence[Path], outcome: str = "all") -> tuple[list[Source]
 
     :param outcome: ``success`` (only those labelled so) or ``all`` (every kept one, labelled or not).
     :raises ConfigError: no session, one twice, or an unknown outcome.
-    :raises DataError: a folder is not a session, or a closed log lacks its sidecar.
+    :raises DataError: a folder is not a session, or a closed log lacks its sidecar or was cut since.
     """
     if outcome not in OUTCOMES:
         raise ConfigError(f"--outcome {outcome}: choose one of {', '.join(OUTCOMES)}")
@@ -43,6 +43,8 @@ def select(sessions: Sequence[Path], outcome: str = "all") -> tuple[list[Source]
             if not session.sidecar(log).exists():
                 raise DataError(f"{log}: was never finished; run: telerig repair {path}")
             sidecar = read_json(session.sidecar(log))
+            if is_changed(log, sidecar):
+                raise DataError(f"{log}: is not as long as it was when it was closed; run: telerig repair {path}")
             reason = _reason(sidecar, outcome)
             if reason:
                 skipped[reason] = skipped.get(reason, 0) + 1

@@ -82,6 +82,7 @@ def load_trajectory(path: Path, commands: str = "sent") -> Trajectory:
 
 def _from_log(path: Path, commands: str) -> Trajectory | None:
     with RawLog(path) as log:
+        log.require_whole()
         names = [n.rsplit("/", 1)[0] for n in log.specs if n.endswith(f"/{commands}")]
         tracks: dict[str, tuple[tuple[str, ...], Instants, Floats]] = {}
         for name in names:

@@ -24,9 +24,9 @@ from telerig.hardware.errors import ConfigError, MissingExtra, TelerigError
 GROUP = "telerig.commands"
 # Where a command stands in the help: a matter of display only.  Unknown (others') commands come last.
 PANELS = {
-    "Operate": ("demo", "teleop", "calibrate", "run", "replay", "devices", "check", "emulate"),
-    "Data": ("info", "build", "view", "repair", "convert", "edit"),
-    "Learn": ("train", "eval", "export"),
+    "Operate": ("demo", "teleop", "calibrate", "run", "replay"),
+    "Data": ("info", "build", "view", "repair"),
+    "Learn": ("train", "eval", "train-body", "export-body", "eval-body", "body-curves"),
     "Measure": ("bench",),
 }
 EXTRAS = {"mujoco": "sim", "torch": "learn", "safetensors": "learn", "onnxruntime": "learn", "rerun": "view"}

@@ -103,7 +103,7 @@ def convert_one(path: Path, out: Path, advance: Callable[[float], None] = lambda
         paint(painter, source, advance)
         rec.flush()
         rec.disconnect()
-        return painter.note
+        return "; ".join(filter(None, (source.note, painter.note)))
     finally:
         source.close()
 

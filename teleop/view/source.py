@@ -43,6 +43,8 @@ class Source(Protocol):
     """What painting asks for.  Instants are ns on the session clock."""
 
     @property
+    def note(self) -> str: ...
+    @property
     def specs(self) -> Mapping[str, StreamSpec]: ...
     @property
     def embodiment(self) -> Embodiment | None: ...
@@ -84,6 +86,9 @@ class LogSource:
 
     def __init__(self, path: Path) -> None:
         self._log = RawLog(path)
+        self.note = (
+            "" if self._log.complete else f"{path.name} was cut short or is not closed: this is what is left of it"
+        )
         self.specs: Mapping[str, StreamSpec] = self._log.specs
         self.embodiment = read_embodiment(self._log.meta.get("embodiment"))
         self.around = read_surroundings(self._log.meta.get("surroundings"))
@@ -155,7 +160,7 @@ class EpisodeSource:
     """One episode of a dataset: native streams at their own rate, the robot and images at the rows' rate."""
 
     def __init__(self, path: Path) -> None:
-        self._episode = EpisodeFile(path)
+        self._episode, self.note = EpisodeFile(path), ""
         meta = self._episode.meta
         self.specs: Mapping[str, StreamSpec] = {n: StreamSpec.from_json(s) for n, s in meta["streams"].items()}
         self.embodiment = read_embodiment(meta.get("embodiment"))

@@ -17,8 +17,11 @@ from telerig.datasets.dataset import Dataset, EpisodeFile
 from telerig.datasets.depth_png import png_to_depth
 from telerig.datasets.files import read_json
 from telerig.datasets.rawlog_reader import RawLog
+from telerig.datasets.repair import repair_session
+from telerig.datasets.session_folder import SessionFolder
 from telerig.hardware.commands import Mode, Source
 from telerig.hardware.errors import ConfigError, DataError
+from telerig.teleop.replay_source import load_trajectory
 
 JOINTS = ["left_a", "left_b", "right_a", "right_b"]
 MS = 1_000_000
@@ -257,6 +260,31 @@ def test_a_killed_build_leaves_nothing_and_the_next_one_works(session, tmp_path,
     build([session], tmp_path / "data", BuildOptions(depth=False))
     assert len(Dataset.open(tmp_path / "data")) == 3
     assert [p.name for p in tmp_path.iterdir()] == ["data"]
+
+
+def test_a_log_that_was_cut_is_refused_until_it_is_repaired_and_then_left_out(session, tmp_path):
+    copy_ = shutil.copytree(session, tmp_path / "copy")
+    log = SessionFolder(copy_).logs()[0]
+    whole = log.read_bytes()
+    log.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(
+        DataError, match=f"{log.name}: is not as long as it was when it was closed; run: telerig repair"
+    ):
+        build([copy_], tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+    with pytest.raises(DataError, match="was cut short"):
+        load_trajectory(log, "sent")
+    (report,) = repair_session(SessionFolder(copy_))
+    assert report.broken is not None
+    assert report.broken.read_bytes() == whole[: len(whole) // 2]
+    before = read_json(SessionFolder(session).sidecar(SessionFolder(session).logs()[0]))
+    after = read_json(log.with_suffix(".json"))
+    assert after["interrupted"]
+    assert after["bytes"] == log.stat().st_size
+    assert {k: after[k] for k in ("task", "outcome", "kept")} == {k: before[k] for k in ("task", "outcome", "kept")}
+    assert repair_session(SessionFolder(copy_)) == []
+    result = build([copy_], tmp_path / "data")
+    assert (result.episodes, result.skipped["interrupted"]) == (2, 1)
 
 
 def test_a_late_label_counts(session, tmp_path):
