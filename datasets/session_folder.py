@@ -68,7 +68,7 @@ def versions() -> dict[str, str]:
 
 def is_changed(log: Path, sidecar: Mapping[str, Any]) -> bool:
     """Whether a closed log has another length than when it was closed: a copy was cut short, a disk was full."""
-    return bool(log.stat().st_size != sidecar.get("bytes", log.stat().st_size))
+    return sidecar.get("bytes") not in (None, log.stat().st_size)
 
 
 class SessionFolder:

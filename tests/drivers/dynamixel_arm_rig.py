@@ -21,6 +21,21 @@ TICK = 5 * MS
 HOME = np.array([0.0, -0.6, 0.6, 0.0, 0.6, 0.0, 1.2])
 
 
+def gains_when_let_go(emulator: DynamixelArmEmulator, index: int) -> list[int]:
+    """A list that gets a servo's position gain whenever its torque goes off: 0 where it was damped first."""
+    gains: list[int] = []
+    servo = emulator.servos[index]
+    real = servo.write
+
+    def spy(address: int, data: bytes) -> int:
+        if address == table.TORQUE_ENABLE.address and data == b"\0":
+            gains.append(servo.get(table.POSITION_P_GAIN))
+        return real(address, data)
+
+    servo.write = spy  # type: ignore[method-assign]
+    return gains
+
+
 class Rig:
     """Driver, emulator, clock, and a plug that can be pulled."""
 

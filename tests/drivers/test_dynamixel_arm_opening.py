@@ -11,7 +11,7 @@ from telerig.hardware.commands import Mode
 from telerig.hardware.errors import ConfigError, DeviceIdentityError, DeviceLost, DeviceOpenError
 from telerig.hardware.wire import dynamixel_table as table
 
-from .dynamixel_arm_rig import HOME, MS, Rig
+from .dynamixel_arm_rig import HOME, MS, Rig, gains_when_let_go
 
 
 @pytest.fixture
@@ -108,16 +108,7 @@ def test_opening_drops_nothing_even_where_settings_are_another_programs(rig: Rig
 
 def test_close_damps_then_torque_off(rig: Rig) -> None:
     rig.drive(HOME, 300)
-    gains: list[int] = []
-    servo = rig.emulator.servos[1]
-    real = servo.write
-
-    def spy(address: int, data: bytes) -> int:
-        if address == table.TORQUE_ENABLE.address and data == b"\0":
-            gains.append(servo.get(table.POSITION_P_GAIN))
-        return real(address, data)
-
-    servo.write = spy  # type: ignore[method-assign]
+    gains = gains_when_let_go(rig.emulator, 1)
     rig.driver.close()
     assert gains == [0]  # it was damped when torque went off
     assert rig.registers(table.TORQUE_ENABLE) == [0] * 7

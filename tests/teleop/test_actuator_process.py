@@ -20,6 +20,8 @@ from telerig.hardware.wire import dynamixel_table as table
 from telerig.teleop import actuator
 from telerig.teleop.stream import LocalReader, LocalStream
 
+from ..drivers.dynamixel_arm_rig import gains_when_let_go
+
 MS = 1_000_000
 TARGET = "robot/joints"
 
@@ -149,16 +151,7 @@ def test_a_worker_that_was_started_again_lets_go_of_what_the_one_before_it_moved
     assert desk.registers(table.TORQUE_ENABLE) == [1] * 7
     desk.events.clear()
     desk.clock.advance(1_500 * MS)
-    gains: list[int] = []
-    servo = desk.emulator.servos[2]
-    real = servo.write
-
-    def spy(address: int, data: bytes) -> int:
-        if address == table.TORQUE_ENABLE.address and data == b"\0":
-            gains.append(servo.get(table.POSITION_P_GAIN))
-        return real(address, data)
-
-    servo.write = spy  # type: ignore[method-assign]
+    gains = gains_when_let_go(desk.emulator, 2)
     desk.run(silence(1))
     assert desk.registers(table.TORQUE_ENABLE) == [0] * 7
     assert gains == [0]  # it was damped first
