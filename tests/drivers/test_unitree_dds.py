@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -57,7 +58,11 @@ def robot(other: Emulated) -> Iterator[Host]:
 
 
 class Host:
-    """A driver and the worker that is behind it: a thread that reads, and renews the goal it was given."""
+    """A driver and the worker that is behind it: a thread that reads, and renews the goal it was given.
+
+    Like the real worker it holds when a goal is refused, and goes on: a machine under load may be late by more than the
+    driver allows.
+    """
 
     def __init__(self, **config: Any) -> None:
         self.events = list[Event]()
@@ -88,17 +93,20 @@ class Host:
         try:
             while not self._ending.is_set():
                 self.read += len(self.robot.read(0.005))
-                if self.goal is not None:
-                    now, self.seq = self.clock.now(), self.seq + 1
-                    self.robot.send(
-                        Command(
-                            self.seq, self.target.name, Mode.JOINT_POSITION, self.goal, Source.OPERATOR, now, (now, now)
-                        )
-                    )
+                if (goal := self.goal) is not None:
+                    self._send(goal)
         except DeviceLost as error:
             self.lost = error
+
+    def _send(self, goal: np.ndarray[Any, Any]) -> None:
+        now, self.seq = self.clock.now(), self.seq + 1
+        try:
+            self.robot.send(
+                Command(self.seq, self.target.name, Mode.JOINT_POSITION, goal, Source.OPERATOR, now, (now, now))
+            )
         except CommandRefused as error:
             self.refused = str(error)
+            self.robot.hold()
 
 
 def test_it_follows_over_dds(other: Emulated, robot: Host) -> None:
@@ -126,6 +134,7 @@ def test_when_goals_stop_the_driver_holds_then_damps(other: Emulated, robot: Hos
     robot.goal = np.array(robot.target.home)
     until(lambda: not other.ask(do="count")["damped"], "it follows")
     robot.goal = None
+    robot.events.clear()
     until(lambda: any("holding" in e.text for e in robot.events), "it holds")
     until(lambda: any("no goals for 1000 ms, damped" in e.text for e in robot.events), "it damps")
     assert not other.ask(do="count")["damped"]  # it is told to damp, and does not have to by itself
@@ -145,6 +154,17 @@ def test_a_robot_that_is_not_heard_is_lost_and_found(other: Emulated, kind: str)
     other.ask(do="fault", kind="none")
     with Host() as again:
         until(lambda: again.read > 20, "states arrive")
+
+
+def test_a_robot_that_was_silent_for_a_moment_is_followed_again(other: Emulated, robot: Host) -> None:
+    os.kill(other.pid, signal.SIGSTOP)
+    try:
+        until(lambda: robot.robot.link.commander.lost(robot.clock.now()), "its state is old")
+        robot.goal = np.array(robot.target.home)
+        until(lambda: "the robot's state is not known" in robot.refused, "goals are refused")
+    finally:
+        os.kill(other.pid, signal.SIGCONT)
+    until(lambda: not other.ask(do="count")["damped"], "it follows")
 
 
 def test_the_remote_control_stops_it(other: Emulated, robot: Host) -> None:
