@@ -9,8 +9,8 @@ from telerig.hardware.worlds import shelf_to_table as task
 
 UPRIGHT = (1.0, 0.0, 0.0, 0.0)
 FAR = (0.1, -0.4, 1.0)
-TARGET = (0.9, 1.17, task.TABLE_TOP)
-PLACED = (0.9, 1.17, task.STANDING_Z)
+TARGET = (*task.DISC_LOW, task.TABLE_TOP)
+PLACED = (*task.DISC_LOW, task.STANDING_Z)
 
 
 @settings(deadline=None)
