@@ -138,30 +138,37 @@ class Steering:
 
     :param look: m ahead on the line that it heads for, at most ``slant`` rad away from the line's direction.
     :param facing: rad: larger errors are turned away on the spot;  ``aim``: those smaller are left alone.
-    :param near: m from the end at which it stops.
+    :param near: m from the end at which it stops;  ``loose``: times that, and times ``aim``, and it starts again.
     """
 
-    look: float = 0.40
+    look: float = 0.35
     slant: float = 0.8
     facing: float = 0.35
     aim: float = 0.10
-    near: float = 0.03
+    near: float = 0.035
+    loose: float = 1.6
     speeds: tuple[float, float] = (0.15, 0.35)
     rates: tuple[float, float] = (0.25, 0.55)
-    turns: bool = False
+    turns: bool = False  # on the spot
+    bends: bool = False  # while it walks
+    rests: bool = False
+
+    def begin(self) -> None:
+        """A new way."""
+        self.turns = self.bends = self.rests = False
 
     def wish(self, seen: Seen) -> tuple[float, float]:
         """Forward speed m/s and yaw rate rad/s; (0, 0): there."""
-        there = abs(seen.along) <= self.near
+        there = abs(seen.along) <= self.near * (self.loose if self.rests else 1.0)
+        self.rests = there
         slant = 0.0 if there else float(np.clip(np.arctan2(seen.across, self.look), -self.slant, self.slant))
-        off = -slant - seen.turned
-        off = (off + np.pi) % (2.0 * np.pi) - np.pi
-        if abs(off) > (self.aim if there else self.facing):
+        off = (np.pi - slant - seen.turned) % (2.0 * np.pi) - np.pi
+        if abs(off) > (self.loose * self.aim if there else self.facing):
             self.turns = True
-        elif abs(off) < 0.5 * self.aim:
-            self.turns = False
-        rate = float(np.copysign(np.clip(1.1 * abs(off), *self.rates), off))
+        self.bends = self.turns or (not there and (abs(off) > self.aim or self.bends))
+        if abs(off) < 0.4 * self.aim:
+            self.turns = self.bends = False
+        rate = float(np.copysign(np.clip(1.1 * abs(off), *self.rates), off)) if self.bends else 0.0
         if self.turns or there:
             return 0.0, rate if self.turns else 0.0
-        speed = float(np.copysign(np.clip(0.8 * abs(seen.along), *self.speeds), seen.along))
-        return speed, rate if abs(off) > self.aim else 0.0
+        return float(np.copysign(np.clip(0.8 * abs(seen.along), *self.speeds), seen.along)), rate

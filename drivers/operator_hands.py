@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from telerig.drivers.operator_motion import PEAK
 from telerig.hardware.embodiment import Embodiment
 from telerig.hardware.kinematics import Chain
+from telerig.hardware.rotations import rotation_about
 
 Vector = NDArray[np.float64]
 SIDES = {"left": 1.0, "right": -1.0}
 HOME_SPEED = 1.2  # rad/s
 GRIP_RATE = 3.0  # 1/s
+TILT_RATE = 0.3  # rad/s
 
 
 class Hands:
@@ -37,6 +39,7 @@ class Hands:
         self._clock = 0.0
         self.q = {s: self._home[s].copy() for s in SIDES}
         self.grip = 0.0
+        self.tilt = self._tilted = 0.0  # rad, fingers up
         self.lean: Vector = np.eye(3)  # the walker's frame in the pelvis' axes
         self.centre, self.spread = self._where()
 
@@ -74,9 +77,11 @@ class Hands:
         """Arms towards centre and spread, no faster than their joints may."""
         self._clock += dt
         at = self.centre + self._wander(self._clock)
+        self._tilted += float(np.clip(self.tilt - self._tilted, -TILT_RATE * dt, TILT_RATE * dt))
+        rotation = self.lean @ rotation_about((0, 1, 0), -self._tilted)
         for side, sign in SIDES.items():
             found = self._chains[side].solve(
-                self.q[side], self.lean @ (at + np.array([0.0, sign * self.spread, 0.0])), self.lean, 2,
+                self.q[side], self.lean @ (at + np.array([0.0, sign * self.spread, 0.0])), rotation, 2,
                 posture=self._home[side], posture_gain=0.02, margin=0.03,
             )  # fmt: skip
             step = self._velocity[side] * dt
@@ -84,7 +89,7 @@ class Hands:
 
     def go_home(self, dt: float) -> bool:
         """Towards the home pose joint by joint; whether it is reached."""
-        away = 0.0
+        away = self.tilt = self._tilted = 0.0
         for side in SIDES:
             left = self._home[side] - self.q[side]
             self.q[side] = self.q[side] + np.clip(left, -HOME_SPEED * dt, HOME_SPEED * dt)

@@ -26,12 +26,14 @@ from telerig.hardware.worlds import shelf_to_table as task
 Vector = NDArray[np.float64]
 DT = THINK_NS / 1e9
 BLUR_RAD = 0.01
-AHEAD_S = 0.25  # what is seen is old, and a walk does not stop at once: the operator allows for it
-AT_SHELF, AT_TABLE = 0.38, 0.37  # m, pelvis to the box or the disc
+STEADY, LOST_M = 0.03, 0.2  # part of the sway taken for real at each look; m at which it has to look anew
+AHEAD_S, TURN_AHEAD_S = 0.25, 0.4  # what is seen is old, and a robot does not stop at once: the operator allows for it
+AT_SHELF, AT_TABLE = 0.38, 0.375  # m, pelvis to the box or the disc
 CLEAR = 0.55  # m, pelvis to the shelf's box: far enough to turn
 SQUAT = 0.53  # m
 BACKWARD = 0.25  # m/s
-TRIES, BESIDE, STILL_S = 3, 0.07, 0.6  # approaches; m beside the line that the arms make good for; s
+TRIES, BESIDE, STILL_S = 3, 0.12, 0.8  # approaches; m beside the line that the arms make good for; standing, s
+TILT = 0.15  # rad, fingers up while it carries
 PALM_BEHIND = 0.064  # m: thumbs stay in front of the box, so palms hold its nearer half
 OPEN, TOUCH, PRESS = 0.17, 0.083, 0.070  # m, half of what is between the palm frames: wide, at the sides, pressing
 GRASP_UP = 0.005  # m, palms above the box's middle, well below its lid
@@ -48,6 +50,7 @@ class Sight:
         self._rng, self._late = rng, Late()
         self.episode, self._looks = 0, 0
         self.box, self.disc, self.pelvis = np.zeros(3), np.zeros(3), np.zeros(3)
+        self.steady = np.zeros(3)  # the pelvis without its swaying
         self.heading = 0.0
         self.lean: Vector = np.eye(3)  # the walker's frame in the pelvis' axes
 
@@ -63,12 +66,23 @@ class Sight:
         share, quick = max(0.1, 1.0 / self._looks), max(0.3, 1.0 / self._looks)
         self.box += share * (self._blurred(shown, "object") - self.box)
         self.disc += share * (self._blurred(shown, "target") - self.disc)
-        self.pelvis += quick * (self._blurred(shown, "pelvis")[:3] - self.pelvis)
+        before = self.pelvis.copy()
+        self.pelvis += quick * (self._blurred(shown, "pelvis") - self.pelvis)
+        self._steady(self.pelvis - before)
         self._attitude(shown.array("pelvis")[3:], quick)
 
     def _blurred(self, shown: Sample, name: str) -> Vector:
         found: Vector = shown.array(name)[:3] + self._rng.normal(0, BLUR_M, 3)
         return found
+
+    def _steady(self, moved: Vector) -> None:
+        """Walking sways from side to side once in a stride: what counts is where it goes in the mean."""
+        side = np.array([-np.sin(self.heading), np.cos(self.heading), 0.0])
+        if np.linalg.norm(self.pelvis - self.steady) > LOST_M:
+            self.steady = self.pelvis.copy()
+            return
+        self.steady += moved - side * float(side @ moved)
+        self.steady += side * float(side @ (self.pelvis - self.steady)) * STEADY
 
     def _attitude(self, quat: Vector, share: float) -> None:
         w, x, y, z = quat
@@ -201,15 +215,16 @@ class ShelfToTableOperator:
     def _seen(self, place: Vector, direction: float, distance: float) -> Seen:
         """Where the robot will be on its line when it has done what the pedals have told it."""
         sight, feet = self._sight, self._feet
-        found = on_line(sight.pelvis, sight.heading, place, direction, distance)
+        found = on_line(sight.steady, sight.heading, place, direction, distance)
         return Seen(
-            found.along - AHEAD_S * feet.speed.command, found.across, found.turned + AHEAD_S * feet.yaw.command
+            found.along - AHEAD_S * feet.speed.command, found.across, found.turned + TURN_AHEAD_S * feet.yaw.command
         )  # fmt: skip
 
     def _approach(self, place: Callable[[], Vector], direction: float, distance: float) -> Iterator[None]:
         """Walk along a line to a distance from a place, again from further off if it ends beside the line; stand."""
         for _ in range(TRIES):
             still = 0.0
+            self._steering.begin()
             while still < STILL_S:
                 seen = self._seen(place(), direction, distance)
                 speed, rate = self._steering.wish(seen)
@@ -219,7 +234,7 @@ class ShelfToTableOperator:
                 yield
             if abs(seen.across) < BESIDE:
                 return
-            yield from self._back_away(place(), direction, distance + 0.35)
+            yield from self._back_away(place(), direction, distance + 0.5)
 
     def _back_away(self, place: Vector, direction: float, distance: float) -> Iterator[None]:
         """Backward until there is room, then stand."""
@@ -244,7 +259,7 @@ class ShelfToTableOperator:
         hold = box + (PALM_BEHIND, 0.0, -GRASP_UP)
         yield from self._move(lambda: hold, PRESS, 1.0, 0.08)
         yield from self._wait(0.4)
-        self.phase = "lift"
+        self.phase, hands.tilt = "lift", TILT
         yield from self._move(lambda: hold + (0.0, 0.0, 0.05), PRESS, 1.0, 0.15)
         self._wish[2] = self._feet.standing
         yield from self._move(lambda: CARRY, PRESS, 1.0, 0.12)
@@ -254,6 +269,7 @@ class ShelfToTableOperator:
         sight = self._sight
         goal = np.array([0.0, 0.0, task.BOX[2]])
         high = np.array([0.0, 0.0, 0.06])
+        self._hands.tilt = 0.0
         yield from self._move(lambda: sight.place(sight.disc) + goal + high, PRESS, 1.0, 0.15)
         yield from self._move(lambda: sight.place(sight.disc) + goal - (0.0, 0.0, 0.01), PRESS, 1.0, 0.08)
         yield from self._wait(0.4)
