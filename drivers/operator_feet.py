@@ -18,7 +18,7 @@ from telerig.hardware.embodiment import Embodiment
 Vector = NDArray[np.float64]
 DEAD_BAND, CURVE = 0.08, 1.5  # what the pedals feel like: the cockpit's own figures, if its rig says nothing else
 TAP_S, PRESS_S, REST_S = 0.12, 0.32, 0.10  # a tap; the shortest press that is none; let go before and after a tap
-WRONG_S = 0.8  # going the wrong way for so long: the direction is not what the foot believed
+PATIENCE = (0.25, 0.5)  # m, rad
 
 
 def travel(share: float) -> float:
@@ -31,11 +31,12 @@ class Pedal:
 
     :param low, high: the base's limits that full travel stands for, backward and forward.
     :param slew: how fast what it commands may change, 1/s.
+    :param patience: m or rad meant to be gone, before going the other way counts as a mistake.
     :ivar direction: what the foot believes, +1 or −1.
     """
 
-    def __init__(self, low: float, high: float, slew: float) -> None:
-        self._limits, self._slew = {1.0: high, -1.0: -low}, slew
+    def __init__(self, low: float, high: float, slew: float, patience: float) -> None:
+        self._limits, self._slew, self._patience = {1.0: high, -1.0: -low}, slew, patience
         self.reset()
 
     def reset(self) -> None:
@@ -43,7 +44,7 @@ class Pedal:
         self.direction = 1.0
         self.command = 0.0  # what it has come to, as the foot believes
         self._pressed = self._tapping = 0.0  # s since it was pressed
-        self._rest = self._wrong = 0.0
+        self._rest = self._meant = self._went = 0.0
 
     def step(self, dt: float, wish: float) -> float:
         """Position 0 … 1 for this wish (the base's unit, with its sign)."""
@@ -77,13 +78,20 @@ class Pedal:
     def _slide(self, dt: float, goal: float) -> None:
         self.command += float(np.clip(goal - self.command, -self._slew * dt, self._slew * dt))
 
-    def see(self, dt: float, rate: float, least: float) -> None:
-        """What the robot does: going the wrong way for long means that the direction is not what was believed."""
-        wrong = abs(self.command) > least and rate * self.command < 0.0 and abs(rate) > least
-        self._wrong = self._wrong + dt if wrong else 0.0
-        if self._wrong > WRONG_S:
-            self.direction, self._wrong = -self.direction, 0.0
-            self._let_go(dt)
+    def see(self, dt: float, moved: float) -> None:
+        """How far the robot went: the wrong way for long means that the direction is not what was believed."""
+        if self.command == 0.0:
+            self._meant = self._went = 0.0
+            return
+        self._meant += self.command * dt
+        self._went += moved
+        if (
+            abs(self._meant) > self._patience
+            and self._went * self._meant < 0.0
+            and abs(self._went) > 0.4 * abs(self._meant)
+        ):
+            self.direction = -self.direction
+            self._meant = self._went = 0.0
 
 
 class Feet:
@@ -94,8 +102,8 @@ class Feet:
         if base is None:
             raise ValueError(f"{robot.name} does not walk")
         low, high, slew = (dict(zip(base["names"], base[k], strict=True)) for k in ("low", "high", "velocity"))
-        self.speed = Pedal(low["vx"], high["vx"], slew["vx"])
-        self.yaw = Pedal(low["yaw_rate"], high["yaw_rate"], slew["yaw_rate"])
+        self.speed = Pedal(low["vx"], high["vx"], slew["vx"], PATIENCE[0])
+        self.yaw = Pedal(low["yaw_rate"], high["yaw_rate"], slew["yaw_rate"], PATIENCE[1])
         self.standing = float(dict(zip(base["names"], base["home"], strict=True))["height"])
         self._lowest = float(low["height"])
 
@@ -103,6 +111,11 @@ class Feet:
         """The cockpit has begun anew."""
         self.speed.reset()
         self.yaw.reset()
+
+    def see(self, dt: float, forward: float, turned: float) -> None:
+        """What the robot did since the last look: m ahead, rad to the left."""
+        self.speed.see(dt, forward)
+        self.yaw.see(dt, turned)
 
     def step(self, dt: float, wish: Sequence[float]) -> list[float]:
         """Pedals (3,) for forward speed m/s, yaw rate rad/s and pelvis height m."""
@@ -136,15 +149,19 @@ def on_line(pelvis: Vector, heading: float, place: Vector, direction: float, dis
 class Steering:
     """How to follow a line and stop on it, for a robot that walks forward and backward and turns, but never sideways.
 
-    :param look: m ahead on the line that it heads for, at most ``slant`` rad away from the line's direction.
-    :param facing: rad: larger errors are turned away on the spot;  ``aim``: those smaller are left alone.
-    :param near: m from the end at which it stops;  ``loose``: times that, and times ``aim``, and it starts again.
+    :param look: m ahead on the line that it heads for, at most ``slant`` rad away from the line's direction, and at most
+        ``fade`` rad a metre that is left: at the end it walks straight.
+    :param facing: rad: larger errors are turned away on the spot;  ``aim``: those smaller are left alone on the way,
+        ``align``: at its end.
+    :param near: m from the end at which it stops;  ``loose``: times that, and it starts again.
     """
 
-    look: float = 0.35
-    slant: float = 0.8
+    look: float = 0.40
+    slant: float = 0.6
+    fade: float = 1.5
     facing: float = 0.35
     aim: float = 0.10
+    align: float = 0.16
     near: float = 0.035
     loose: float = 1.6
     speeds: tuple[float, float] = (0.15, 0.35)
@@ -153,17 +170,19 @@ class Steering:
     bends: bool = False  # while it walks
     rests: bool = False
 
-    def begin(self) -> None:
+    def begin(self, align: float) -> None:
         """A new way."""
+        self.align = align
         self.turns = self.bends = self.rests = False
 
     def wish(self, seen: Seen) -> tuple[float, float]:
         """Forward speed m/s and yaw rate rad/s; (0, 0): there."""
         there = abs(seen.along) <= self.near * (self.loose if self.rests else 1.0)
         self.rests = there
-        slant = 0.0 if there else float(np.clip(np.arctan2(seen.across, self.look), -self.slant, self.slant))
+        most = 0.0 if there else min(self.slant, self.fade * abs(seen.along))
+        slant = float(np.clip(np.arctan2(seen.across, self.look), -most, most))
         off = (np.pi - slant - seen.turned) % (2.0 * np.pi) - np.pi
-        if abs(off) > (self.loose * self.aim if there else self.facing):
+        if abs(off) > (self.align if there else self.facing):
             self.turns = True
         self.bends = self.turns or (not there and (abs(off) > self.aim or self.bends))
         if abs(off) < 0.4 * self.aim:

@@ -35,6 +35,8 @@ STANDING_WITHIN = 0.015  # m, of the height at which it stands
 RELEASED_BEYOND = 0.16  # m, palm from the box's centre: none touches it
 
 STANDING_Z = TABLE_TOP + BOX[2]
+PHASES = ("walk to the shelf", "pick up", "carry", "set down")
+WITHIN_REACH, LIFTED, OVER_DISC = 0.50, 0.03, 0.25  # m: pelvis from the box, box above the shelf, box from the disc
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,18 @@ def success(object_xyz: ArrayLike, object_quat: ArrayLike, target_xyz: ArrayLike
     placed = np.linalg.norm(position[:2] - target[:2]) <= PLACED_WITHIN
     distance = np.linalg.norm(np.atleast_2d(np.asarray(palms, float)) - position, axis=1)
     return bool(upright and standing and placed and distance.min() > RELEASED_BEYOND)
+
+
+def phases(object_xyz: ArrayLike, target_xyz: ArrayLike, pelvis_xyz: ArrayLike, success: bool) -> tuple[bool, ...]:
+    """What is done of each of :data:`PHASES` at this instant; whoever judges an episode remembers what was ever done.
+
+    :param object_xyz, target_xyz: as for :func:`success`.  :param pelvis_xyz: (3,), m.
+    """
+    box, disc = np.asarray(object_xyz, float), np.asarray(target_xyz, float)
+    near = bool(np.linalg.norm(box[:2] - np.asarray(pelvis_xyz, float)[:2]) <= WITHIN_REACH)
+    held = bool(box[2] >= SHELF_TOP + BOX[2] + LIFTED)
+    over = bool(box[2] > TABLE_TOP and np.linalg.norm(box[:2] - disc[:2]) <= OVER_DISC)
+    return near, near and held, over, success
 
 
 def scene() -> Scene:
