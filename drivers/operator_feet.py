@@ -90,6 +90,7 @@ class Pedal:
             and self._went * self._meant < 0.0
             and abs(self._went) > 0.4 * abs(self._meant)
         ):
+            self.command *= -self._limits[-self.direction] / self._limits[self.direction]  # what that travel really is
             self.direction = -self.direction
             self._meant = self._went = 0.0
 

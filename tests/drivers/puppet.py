@@ -44,7 +44,7 @@ class Puppet:
         self.at, self.heading, self.height = np.zeros(2), 0.0, 0.74
         self.state, self.episode, self.now = State.IDLE, 1, 0
         self.palms = np.zeros((2, 3))
-        self.held = False
+        self.held: np.ndarray | None = None  # the box from between the palms, in the walker's frame
         self.presses, self._pressed = 0, False
 
     @property
@@ -85,17 +85,18 @@ class Puppet:
         self.heading += rate * STEP_NS / 1e9
         self.at += vx * STEP_NS / 1e9 * np.array([np.cos(self.heading), np.sin(self.heading)])
         turn = rotation_about((0, 0, 1), self.heading)
-        before = self.palms.mean(axis=0)
         self.palms = np.array([
             turn @ self._chains[s].forward(np.array(values[f"exo_{s}"]["angle"]))[:3, 3] + (*self.at, self.height)
             for s in SIDES
         ])  # fmt: skip
         spread = 0.5 * float(np.linalg.norm(self.palms[0] - self.palms[1]))
         middle = self.palms.mean(axis=0)
-        if spread < GRASPED and (self.held or np.linalg.norm(middle - self.box) < 0.10):
-            self.box = self.box + (middle - before if self.held else 0.0)
-            self.held = True
+        near = self.held is not None or np.linalg.norm(middle - self.box) < 0.10
+        if spread >= GRASPED or not near:
+            self.held = None
+        elif self.held is None:
+            self.held = turn.T @ (self.box - middle)
         else:
-            self.held = False
+            self.box = middle + turn @ self.held
         below = task.TABLE_TOP if np.linalg.norm(self.box[:2] - self.disc[:2]) < 0.3 else task.SHELF_TOP
-        self.box[2] = max(self.box[2] if self.held else -1.0, below + task.BOX[2])
+        self.box[2] = max(self.box[2] if self.held is not None else -1.0, below + task.BOX[2])

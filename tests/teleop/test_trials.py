@@ -28,6 +28,7 @@ TRUTH = StreamSpec(
     100.0,
 )
 BALANCE = StreamSpec("robot/balance", (ArraySpec("state", (), "<u1"),), 50.0)
+RECORDER = StreamSpec("recorder/state", (ArraySpec("recording", (), "<u1"),), 30.0)
 PRESSED = StreamSpec("loop/episode", (ArraySpec("command", (), "<u1"),), 10.0)
 POLL_NS = 100_000_000
 RIGS = Path(__file__).parents[2] / "rigs"
@@ -38,7 +39,7 @@ class Beside:
 
     def __init__(self, trials: int = 2, walker: str = "robot") -> None:
         self.clock, self.control = VirtualClock(), ControlBlock()
-        self.streams = {s.name: LocalStream(s) for s in (TRUTH, BALANCE, PRESSED, SCENE)}
+        self.streams = {s.name: LocalStream(s) for s in (TRUTH, BALANCE, PRESSED, SCENE, RECORDER)}
         self.told: list[EpisodeCommand] = []
         self.resets = 0
         self.trials = Trials(self, self, "world", list(range(trials)), True, 60.0, walker)  # type: ignore[arg-type]
