@@ -21,7 +21,7 @@ from telerig.teleop.plan import DevicePlan
 from telerig.teleop.session import Session
 
 GRACE_S = 30.0  # to be engaged and begin
-REST_S = 2.5  # before a walking robot is put back: who wears it takes the arms home
+REST_S = 2.5  # before a walking robot is put back: who wears it, and has ended the task, takes the arms home
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,8 @@ class Trials:
         number = len(self.results)
         request = SceneRequest(number + 1, self._seeds[number], reset_robot=self._walks)
         self._session.writer("session/scene").write(request.to_sample(now))
+        if self._walks and self._recording:
+            self._steward.episode(EpisodeCommand.DISCARD)  # a press that crossed the end of the last trial began one
         self._asked, self._begun, self._resting = now, 0, False
         self._progress.reset()
 
@@ -144,7 +146,7 @@ class Trials:
         self._ended = self._session.clock.now()
         if len(self.results) >= len(self._seeds):
             return
-        if self._walks:
+        if self._walks and not reason:
             self._resting = True
         else:
             self._scene()

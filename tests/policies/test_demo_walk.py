@@ -77,14 +77,12 @@ def test_the_operator_stands_up_begins_and_walks_by_the_pedals(tmp_path: Path) -
         if sample is not None:
             told_base.append(sample.array("data").copy())
 
-    spec = rollout_spec(rig, "operator", 3, limit_s=3.0)
+    spec = rollout_spec(rig, "operator", 3, limit_s=2.0)
     first = rollout(spec, note)
     assert first.engaged
     assert not first.success
     assert not first.fell
     assert first.missing == "walk to the shelf"
-    assert first.seconds == pytest.approx(3.0, abs=0.02)
+    assert first.seconds == pytest.approx(2.0, abs=0.02)
     assert max(b[0] for b in told_base) == pytest.approx(0.35, abs=0.05)
     assert min(b[0] for b in told_base) >= 0.0
-    still = rollout(rollout_spec(rig, "operator", 3, limit_s=2.0, faults={"pedals": ("freeze", {})}))
-    assert not still.engaged  # the pedals are the only way
