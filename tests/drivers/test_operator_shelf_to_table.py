@@ -13,7 +13,6 @@ from telerig.hardware.embodiment import load_embodiment
 from telerig.hardware.kinematics import Chain
 from telerig.hardware.rotations import rotation_about
 from telerig.hardware.samples import Sample
-from telerig.hardware.worlds import shelf_to_table as task
 from telerig.teleop.states import State
 
 from .puppet import Puppet
