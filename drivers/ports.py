@@ -22,6 +22,25 @@ WRITE_TIMEOUT_S = 0.2
 GONE = (serial.SerialException, OSError, termios.error)
 
 
+def _read(fd: int, path: str, timeout_s: float, max_bytes: int, ended: str) -> bytes:
+    """What is there as soon as anything is.
+
+    :param ended: what it means that the descriptor is readable and has nothing.
+    """
+    try:
+        ready, _, _ = select.select([fd], [], [], max(0.0, timeout_s))
+        if not ready:
+            return b""
+        data = os.read(fd, max_bytes)
+    except BlockingIOError:
+        return b""
+    except (*GONE, ValueError) as error:
+        raise DeviceLost(f"{path}: {error}") from error
+    if not data:
+        raise DeviceLost(f"{path}: {ended}")
+    return data
+
+
 class SerialPort:
     """A serial port by path.  Give ``/dev/serial/by-id/…``: plain ttyUSB numbers change when devices are re-plugged.
 
@@ -42,18 +61,7 @@ class SerialPort:
 
     def read(self, timeout_s: float = 0.0, max_bytes: int = 65536) -> bytes:
         """What is there as soon as anything is; b"" after ``timeout_s``.  :raises DeviceLost: unplugged."""
-        try:
-            ready, _, _ = select.select([self._fd], [], [], max(0.0, timeout_s))
-            if not ready:
-                return b""
-            data = os.read(self._fd, max_bytes)
-        except BlockingIOError:
-            return b""
-        except (*GONE, ValueError) as error:
-            raise DeviceLost(f"{self.path}: {error}") from error
-        if not data:
-            raise DeviceLost(f"{self.path}: the port was closed by the device")
-        return data
+        return _read(self._fd, self.path, timeout_s, max_bytes, "the port was closed by the device")
 
     def write(self, data: bytes) -> None:
         """:raises DeviceLost: unplugged, or the device takes no bytes for 0.2 s.
@@ -95,18 +103,7 @@ class FilePort:
 
     def read(self, timeout_s: float = 0.0, max_bytes: int = 65536) -> bytes:
         """What is there as soon as anything is; b"" after ``timeout_s``.  :raises DeviceLost: unplugged."""
-        try:
-            ready, _, _ = select.select([self._fd], [], [], max(0.0, timeout_s))
-            if not ready:
-                return b""
-            data = os.read(self._fd, max_bytes)
-        except BlockingIOError:
-            return b""
-        except (OSError, ValueError) as error:
-            raise DeviceLost(f"{self.path}: {error}") from error
-        if not data:
-            raise DeviceLost(f"{self.path}: the device has ended")
-        return data
+        return _read(self._fd, self.path, timeout_s, max_bytes, "the device has ended")
 
     def write(self, data: bytes) -> None:
         """:raises DeviceLost: always; nothing can be written to it."""

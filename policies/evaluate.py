@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from telerig.policies.processes import spread
 from telerig.policies.rollout import Outcome, RolloutSpec, rollout
 from telerig.policies.statistics import wilson
-from telerig.teleop import realtime
 
 
 def why_failed(missing: str, fell: bool) -> str:
@@ -54,19 +51,6 @@ class Report:
         }
 
 
-def worker(parent: int) -> None:
-    """A process of the pool dies with the command (a killed evaluation must not go on), and computes on one thread."""
-    realtime.die_with_parent(parent)
-    one_thread()
-
-
-def one_thread() -> None:
-    """There are as many processes as cores."""
-    os.environ["OMP_NUM_THREADS"] = "1"
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    os.environ["LP_NUM_THREADS"] = "1"
-
-
 def evaluate(
     specs: Sequence[RolloutSpec], processes: int = 0, done: Callable[[Outcome], None] = lambda outcome: None
 ) -> Report:
@@ -75,22 +59,8 @@ def evaluate(
     :param processes: 0: one a core; 1: in this process.
     :param done: called after each, in the order they finish.
     """
-    count = min(processes or len(os.sched_getaffinity(0)), len(specs))
     found: dict[int, Outcome] = {}
-    for index, outcome in _outcomes(specs, count):
+    for index, outcome in spread(rollout, specs, processes):
         found[index] = outcome
         done(outcome)
     return Report(tuple(found[i] for i in range(len(specs))))
-
-
-def _outcomes(specs: Sequence[RolloutSpec], count: int) -> Iterator[tuple[int, Outcome]]:
-    one_thread()
-    if count <= 1:
-        for i, spec in enumerate(specs):
-            yield i, rollout(spec)
-        return
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=spawn, initializer=worker, initargs=(os.getpid(),)) as pool:
-        futures = {pool.submit(rollout, spec): i for i, spec in enumerate(specs)}
-        for future in as_completed(futures):
-            yield futures[future], future.result()

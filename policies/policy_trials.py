@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from telerig.hardware.events import Level
 from telerig.hardware.scene import SceneRequest
 from telerig.teleop.episodes import EpisodeCommand
 from telerig.teleop.live import Steward, is_simulated
 from telerig.teleop.plan import DevicePlan
 from telerig.teleop.session import Session
 from telerig.teleop.states import State
-from telerig.teleop.trials import Trial
+from telerig.teleop.trials import Trial, say_newest
 
 LIMIT_S = 8.0
 GRACE_S = 30.0
@@ -105,11 +104,8 @@ class PolicyTrials:
             self._end(now, False, seconds)
 
     def _end(self, now: int, success: bool, seconds: float, reason: str = "") -> None:
-        seed = self._seeds[len(self.results)]
-        self.results.append(Trial(seed, success, seconds, reason))
-        verdict = "success" if success else f"failure{': ' + reason if reason else ''}"
-        text = f"trial {len(self.results)}/{len(self._seeds)} (seed {seed}): {verdict}, {seconds:.1f} s"
-        self._session.say(Level.INFO, "trial.ended", text, seed=seed, success=success)
+        self.results.append(Trial(self._seeds[len(self.results)], success, seconds, reason))
+        say_newest(self._session, self.results, len(self._seeds))
         if self._recording and not reason:
             self._steward.episode(EpisodeCommand.KEEP, "success" if success else "failure")
         elif self._recording:

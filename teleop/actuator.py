@@ -27,6 +27,12 @@ from telerig.teleop.worker import Keeper, build_device
 
 END_DAMP_NS = 1_200_000_000  # hold 1 s, then damp, before the process goes
 END_LOWER_NS = 2_000_000_000  # a robot on its own feet goes down before it is damped
+END_SPARE_S = 0.3  # to notice, to say so and to go
+
+
+def end_s(stands: bool, settle_s: float) -> float:
+    """How long the worker of a robot takes to end at most, s; ``settle_s``: how long its driver waits for it to rest."""
+    return (END_LOWER_NS if stands else END_DAMP_NS) / 1e9 + settle_s + END_SPARE_S
 
 
 class ActuatorLoop:

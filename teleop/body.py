@@ -15,8 +15,7 @@ FALLEN    damped, arms too, and the e-stop is pressed              the e-stop is
 ======== ======================================================== =====================================================
 
 Nothing that comes back by itself starts a motion: LIMP is left only while an operator (or a policy) steers.  To hold
-means to keep balancing: what is silent, stale or released stops the robot but never damps its legs.  Sans-IO: the worker
-(or virtual time) gives it measurements and instants.
+means to keep balancing: what is silent, stale or released stops the robot but never damps its legs.  Sans-IO.
 """
 
 from __future__ import annotations
@@ -43,6 +42,7 @@ SETTLE_LIMIT_NS = 5_000_000_000
 BLEND_S = 0.4  # the policy takes over from the stance
 NEAR_RAD = 0.3  # of the stance, to be handed over to the policy
 COMPLAIN_NS = 1_000_000_000
+LOWER_M_S = 0.3  # as pedals lower it, for policies that would go down at once
 
 
 class LegDrive(Protocol):
@@ -167,11 +167,14 @@ class Body:
         self._publish(now)
 
     def _advance(self, now: int, body: Sample, periods: int, estop: bool) -> None:
+        limp = self.state in (Balance.LIMP, Balance.FALLEN)
+        if limp and int(body.array("mode")) == LegMode.FOLLOW:
+            self._device.damp_legs()  # this worker, or one before it, left them stiff; or they were not heard of
         if self.state is Balance.FALLEN:
             if not estop:
                 self._enter(now, Balance.LIMP)
             return
-        if self.state is Balance.LIMP:
+        if limp:
             self._limping(now, body, estop)
             return
         if self._damped and (estop or self.state is not Balance.LOWERING):  # that ends by itself
@@ -189,10 +192,7 @@ class Body:
             self._balance(now, body, periods, estop)
 
     def _limping(self, now: int, body: Sample, estop: bool) -> None:
-        steered = now <= self._steered_until and not estop and not self._damped
-        if int(body.array("mode")) == LegMode.FOLLOW:
-            self._device.damp_legs()  # this worker, or one before it, left them stiff
-        if not steered:
+        if now > self._steered_until or estop or self._damped:  # nobody steers
             return
         if self.poise.still(now):
             self._from = body.array("position").copy()
@@ -226,7 +226,8 @@ class Body:
     def _balance(self, now: int, body: Sample, periods: int, estop: bool) -> None:
         wish, urgent = self._goal.copy(), self._urgent or estop
         if self.state is Balance.LOWERING:
-            wish, urgent = np.array([0.0, 0.0, 0.0, self._drive.heights[0]]), True
+            sunk = self._wish[3] - LOWER_M_S * periods / self._drive.rate_hz
+            wish, urgent = np.array([0.0, 0.0, 0.0, max(self._drive.heights[0], sunk)]), True
         elif estop:
             wish[:3] = 0.0
         measured = self._measured(now, body)

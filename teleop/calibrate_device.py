@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,13 +14,13 @@ from telerig.hardware import calibration
 from telerig.hardware.calibration import Calibration, DeviceCalibration
 from telerig.hardware.clock import RealClock
 from telerig.hardware.errors import ConfigError, DeviceLost
-from telerig.hardware.protocols import Clock, Device, DeviceContext
+from telerig.hardware.protocols import Clock, Device
 from telerig.hardware.samples import Sample
 from telerig.hardware.specs import StreamSpec
 from telerig.teleop import cockpit_build, rig
 from telerig.teleop.calibrate import Wizard
 from telerig.teleop.calibrate_rehearsal import rehearsal
-from telerig.teleop.open_port import port_opener
+from telerig.teleop.open_port import opened
 
 SILENT_NS = 2_000_000_000
 
@@ -38,18 +37,6 @@ def find(loaded: rig.Rig, name: str) -> tuple[rig.Device, str, StreamSpec]:
     if found is None or hasattr(device.driver, "send"):
         raise ConfigError(f"{loaded.path}: device '{name}' (driver {device.rig.driver}) has nothing to calibrate")
     return device, *found
-
-
-@contextmanager
-def opened(device: rig.Device, clock: Clock) -> Iterator[Any]:
-    """The driver's object, open.  :raises DeviceOpenError: it is not there."""
-    opener = port_opener({"port": device.rig.port, "baud": device.baud})
-    driver = device.driver(device.config, DeviceContext(device.name, clock, opener))
-    driver.open()
-    try:
-        yield driver
-    finally:
-        driver.close()
 
 
 def converse(
@@ -140,7 +127,7 @@ def calibrate(path: Path, name: str, signs: bool, emulate: bool = False) -> None
             return "\n" in keys or "\r" in keys
 
         rehearsed = device.rig.emulate
-        with rehearsal(device, wizard, clock) if rehearsed else opened(device, clock) as driver:
+        with rehearsal(device, wizard, clock) if rehearsed else opened(device, clock, device.rig.port) as driver:
             print(f"Calibrating {name} ({device.rig.driver}).  q gives up.")
             if rehearsed:
                 print("It is emulated: a simulated wearer does what is asked; press Enter at each step.")

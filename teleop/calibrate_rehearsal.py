@@ -19,11 +19,11 @@ from telerig.drivers import table
 from telerig.drivers.emulation import EmulationHost
 from telerig.hardware.calibration import GloveCalibration, JointCalibration, PedalCalibration
 from telerig.hardware.errors import ConfigError
-from telerig.hardware.protocols import Clock, DeviceContext
+from telerig.hardware.protocols import Clock
 from telerig.hardware.samples import Sample
 from telerig.hardware.specs import StreamSpec
 from telerig.teleop.calibrate import OPTIONAL, Wizard
-from telerig.teleop.open_port import port_opener
+from telerig.teleop.open_port import opened
 from telerig.teleop.rig import Device
 
 WORN = {JointCalibration.kind: "angle", GloveCalibration.kind: "flexion", PedalCalibration.kind: "position"}
@@ -90,14 +90,8 @@ def rehearsal(device: Device, wizard: Wizard, clock: Clock) -> Iterator[Any]:
     with tempfile.TemporaryDirectory(prefix="telerig-calibrate-") as folder:
         ports = Path(folder)
         host = EmulationHost({device.name: emulator}, clock, ports, ports / "journals", {device.name: wearer})
-        with _served(host):
-            opener = port_opener({"port": str(ports / device.name), "baud": device.baud})
-            driver = device.driver(device.config, DeviceContext(device.name, clock, opener))
-            driver.open()
-            try:
-                yield driver
-            finally:
-                driver.close()
+        with _served(host), opened(device, clock, str(ports / device.name)) as driver:
+            yield driver
 
 
 @contextmanager

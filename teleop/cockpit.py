@@ -76,6 +76,7 @@ class Part:
     :param into: which elements of the target.
     :param convert: the field's values (n,) and the instant to those elements.
     :param reset: forgets what ``convert`` remembers.
+    :param resume: looks, before the first ``convert`` after a reset, at where the robot is.
     """
 
     input: Input
@@ -83,6 +84,7 @@ class Part:
     into: tuple[int, ...]
     convert: Callable[[Vector, int], Vector]
     reset: Callable[[], None] = lambda: None
+    resume: Callable[[Observation], None] = lambda observation: None
 
 
 def elements(target: TargetSpec, names: Sequence[str]) -> tuple[int, ...]:
@@ -120,9 +122,11 @@ class Cockpit:
         self.requires = tuple(dict.fromkeys(p.input.stream for mine in self._parts.values() for p in mine))
         self._into = {name: [np.array(p.into, int) for p in mine] for name, mine in self._parts.items()}
         self._seq = dict.fromkeys(self.drives, 0)
+        self._resuming = False
 
     def reset(self) -> None:
-        """Forget everything remembered from earlier samples."""
+        """Forget everything remembered from earlier samples; go on from where the robot is."""
+        self._resuming = True
         for mine in self._parts.values():
             for part in mine:
                 part.input.reset()
@@ -133,6 +137,10 @@ class Cockpit:
 
         :raises CommandRefused: a joint that is needed has not been measured for 50 ms.
         """
+        if self._resuming:
+            self._resuming = False
+            for part in (p for mine in self._parts.values() for p in mine):
+                part.resume(observation)
         samples: dict[str, Sample | None] = {}
         for stream in self.requires:
             samples[stream] = observation[stream].latest()

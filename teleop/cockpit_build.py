@@ -41,11 +41,12 @@ from telerig.hardware.clock import RealClock
 from telerig.hardware.commands import DEFAULT_TTL_NS, TargetSpec
 from telerig.hardware.embodiment import load_embodiment
 from telerig.hardware.errors import ConfigError
-from telerig.hardware.protocols import DeviceContext
+from telerig.hardware.protocols import DeviceContext, Observation
 from telerig.hardware.specs import StreamSpec
 from telerig.teleop.cockpit import Cockpit, Input, Part, elements
 from telerig.teleop.config_values import build_config
 from telerig.teleop.keyboard_drive import DRIVE
+from telerig.teleop.retarget.base import height_now
 from telerig.teleop.retarget.hand import HandMap, load_synergies
 from telerig.teleop.retarget.joints import JointMap
 from telerig.teleop.retarget.pedals import PedalMap, PedalShape
@@ -210,9 +211,14 @@ class _Builder:
             raise ConfigError(f"device '{part.device}' (driver {device.rig.driver}) has no axes of a gamepad")
         target = self.target(part.target)
         convert = StickMap(target, part)
+
+        def resume(observation: Observation) -> None:
+            if (height := height_now(observation, target.name)) is not None:
+                convert.stand_at(height)
+
         return Part(
             Input(specs[0], "axes", range(4)), target.name, tuple(range(target.size)),
-            lambda raw, now: convert(now, raw), convert.reset,
+            lambda raw, now: convert(now, raw), convert.reset, resume,
         )  # fmt: skip
 
     def keyboard(self, part: KeyboardRig) -> Part:

@@ -8,6 +8,7 @@ given up when the session has to end.
 from __future__ import annotations
 
 import os
+import re
 import select
 import sys
 import termios
@@ -16,6 +17,8 @@ from contextlib import suppress
 from typing import Any
 
 QUIT = "q"
+_KEY = re.compile(r"\x1b[\[O][0-?]*[ -/]*[@-~]|.", re.DOTALL)
+REMOTE = {"SSH_CONNECTION": "ssh", "TMUX": "tmux", "STY": "screen"}
 STUCK_S = 0.5
 
 
@@ -73,6 +76,17 @@ class Keyboard:
             to_nowhere(fd)
             self._terminals.remove(fd)
         return bool(lost)
+
+
+def split_keys(typed: str) -> list[str]:
+    """Key by key; what a terminal sends for an arrow or the like (ECMA-48, 5.4) is one key, not an escape and letters."""
+    return _KEY.findall(typed)
+
+
+def remote_terminal() -> str:
+    """What stands between the operator's keys and this terminal, "" for nothing: such a link may stall with all its
+    buffers open, so that nothing here blocks, fails, or tells that nobody is there."""
+    return next((name for variable, name in REMOTE.items() if os.environ.get(variable)), "")
 
 
 def forget_stuck_outputs() -> None:

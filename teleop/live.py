@@ -23,6 +23,7 @@ from telerig.teleop.plan import (
     all_streams,
     device_process,
     emulation_process,
+    pedals_of,
     plan_devices,
     rig_as_told,
     rig_facts,
@@ -58,6 +59,11 @@ class LiveOptions:
     needs: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def worn(self) -> bool:
+        """Whether the agent is the rig's cockpit; a policy and a recording are others."""
+        return bool(self.agent["factory"] == COCKPIT["factory"])
+
 
 def is_simulated(plans: Mapping[str, DevicePlan]) -> bool:
     """Whether every robot of the rig is emulated, or of a driver, or with keys, that say ``simulated = True``.
@@ -85,7 +91,7 @@ def build(rig: Rig, folder: Path, options: LiveOptions) -> Session:
         does not fit the robot or is not calibrated.
     """
     plans = plan_devices(rig)
-    if options.agent["factory"] == COCKPIT["factory"]:  # its mistakes are told before anything runs
+    if options.worn:  # its mistakes are told before anything runs
         targets = tuple(t for p in plans.values() for t in p.targets)
         load_factory(options.agent["factory"])(rig, targets, dict(options.agent))
     for plan in plans.values():
@@ -102,7 +108,7 @@ def build(rig: Rig, folder: Path, options: LiveOptions) -> Session:
     if (emulation := emulation_process(rig, folder)) is not None:
         processes.append(emulation)
     stale = {s.name: ms / 1e3 for n, p in plans.items() if (ms := rig.devices[n].rig.stale_ms) for s in p.streams}
-    pedals = next((p.pedals for p in plans.values() if p.pedals), "")
+    pedals = pedals_of(plans)
     loop: dict[str, Any] = {"rig": told, "agent": dict(options.agent), "rate_hz": rate}
     loop["options"] = {"dry_run": options.dry_run, "speed": options.speed, "home": options.home, "stale_s": stale}
     loop["needs"] = list(options.needs)
@@ -163,6 +169,8 @@ class Steward(threading.Thread):
         now, control = self.session.clock.now(), self.session.control
         self.session.writer("session/operator").write(operator_sample(self._held(now), control.resets, now))
         if self.drive is not None:
+            if self._blind(now):  # also where a foot holds enable: nobody can take a wish back
+                self.drive.still()
             self.session.writer(DRIVE.name).write(self.drive.sample(now))
         if known is not None:
             control.reset_estop(known)  # after the sample: who sees the request sees enable as it was then
@@ -170,9 +178,12 @@ class Steward(threading.Thread):
     def _held(self, now: int) -> bool:
         if not self.enable:
             self._lapsed = False
-        elif self._looked is not None and now - self._looked > BLIND_S * 1e9:
+        elif self._blind(now):
             self._lapse()
         return self.enable and not self._lapsed
+
+    def _blind(self, now: int) -> bool:
+        return self._looked is not None and now - self._looked > BLIND_S * 1e9
 
     def _lapse(self) -> None:
         if not (self._lapsed or self._unattended or self.session.control.stopping):

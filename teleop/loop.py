@@ -94,7 +94,7 @@ class LoopCore:
         limits = {name: s for name, s in options.stale_s.items() if name in rates}
         self.freshness = Freshness(rates, limits)
         self._home = options.home
-        self._told_fault = ""
+        self._told_fault, self._told_gone = "", True  # a box that was not heard yet is not gone
         self.status = self.machine.status
         self.recording = False
         self._ticks = 0
@@ -136,6 +136,8 @@ class LoopCore:
             self.agent.reset()  # whatever it had in mind belongs to before
         self._send(now, status)
         self._report(now, status, switches.episode)
+        if self._balance is not None and missing is None:  # where the session ends, its pedals go first
+            self._report_pedals(now, switches.gone)
         index = self.freshness.names.index(stale.stream) if stale else -1
         self._ticks += 1
         if status.changed or self._ticks % PUBLISH_EVERY == 0:
@@ -185,6 +187,13 @@ class LoopCore:
             self._emit(event)
         if episode is not None:
             self._write(episode_sample("loop", episode, now))
+
+    def _report_pedals(self, now: int, gone: bool) -> None:
+        """Of a robot on its own feet: no e-stop tells the operator that the stop switch does nothing any more."""
+        if gone and not self._told_gone:
+            text = "the pedal box is gone, its stop switch with it: enable is released; the e-stop (x) is a fall"
+            self._emit(Event(now, Level.ERROR, "loop", "pedals.gone", text))
+        self._told_gone = gone
 
     def _publish(
         self, now: int, status: Status, mismatch: float, stale: int, enable: bool, overruns: int, late: int

@@ -52,9 +52,9 @@ def build_core(child: Child) -> LoopCore:
             event if event.source == "loop" else Event(event.t, event.level, "loop", event.code, event.text, event.data)
         )
 
-    operator = OperatorInput(child.settings["operator"], readers, child.control)
     rate = rig.file.session.rate_hz
     driven, balance = driven_targets(agent, targets), BalanceView.of(rig, readers)
+    operator = OperatorInput(child.settings["operator"], readers, child.control, stands=balance is not None)
     return LoopCore(agent, targets, rate, readers, write, emit, operator, child.clock, options, driven, balance)
 
 

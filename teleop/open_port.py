@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
-from telerig.hardware.protocols import Port
+from telerig.hardware.protocols import Clock, DeviceContext, Port
+
+if TYPE_CHECKING:
+    from telerig.teleop.rig import Device
 
 
 def port_opener(settings: Mapping[str, Any]) -> Callable[[], Port] | None:
@@ -36,3 +40,19 @@ def port_opener(settings: Mapping[str, Any]) -> Callable[[], Port] | None:
 
         return open_socket
     return None
+
+
+@contextmanager
+def opened(device: Device, clock: Clock, port: str | None) -> Iterator[Any]:
+    """A device's driver, open, in this process.
+
+    :param port: path of its serial port.
+    :raises DeviceOpenError: it is not there.
+    """
+    opener = port_opener({"port": port, "baud": device.baud})
+    driver = device.driver(device.config, DeviceContext(device.name, clock, opener))
+    driver.open()
+    try:
+        yield driver
+    finally:
+        driver.close()

@@ -17,7 +17,7 @@ from telerig.hardware.errors import DeviceError, DeviceIdentityError
 from telerig.hardware.events import Level
 from telerig.teleop import realtime
 from telerig.teleop.episodes import EpisodeCommand
-from telerig.teleop.keyboard import Keyboard, to_nowhere
+from telerig.teleop.keyboard import Keyboard, remote_terminal, split_keys, to_nowhere
 from telerig.teleop.keyboard_drive import HELP, KeyDrive
 from telerig.teleop.live import LiveOptions, Steward, build, wait_until_running
 from telerig.teleop.plan import plan_devices
@@ -46,7 +46,7 @@ def running(rig: Rig, options: LiveOptions, folder: Path | None = None) -> Itera
         session = build(rig, folder, options)
         stack.enter_context(ends_in_order(session.control))
         stack.enter_context(session)
-        steward = Steward(session, options.unattended, key_drive(rig))
+        steward = Steward(session, options.unattended, key_drive(rig, options))
         steward.start()
         stack.callback(steward.end)
         stack.callback(session.control.ask_to_stop)
@@ -57,10 +57,13 @@ def running(rig: Rig, options: LiveOptions, folder: Path | None = None) -> Itera
         session.close()
 
 
-def key_drive(rig: Rig) -> KeyDrive | None:
-    """The keyboard as pedals, where the rig's cockpit has ``[cockpit.keyboard]``."""
+def key_drive(rig: Rig, options: LiveOptions) -> KeyDrive | None:
+    """The keyboard as pedals, where the rig's cockpit has ``[cockpit.keyboard]`` and is the agent.
+
+    With a policy or a recording these keys drive nothing, so they release enable as every unknown key does.
+    """
     table = rig.file.cockpit.get("keyboard")
-    if table is None:
+    if table is None or not options.worn:
         return None
     targets = {t.name: t for p in plan_devices(rig).values() for t in p.targets}
     return KeyDrive(targets[str(table["target"])])  # build() has checked the table
@@ -92,7 +95,7 @@ class Keys:
             self._steward.episode(EPISODE_KEYS[key])
         elif key in "x\x1b":
             self._session.control.press_estop()
-        elif key == "r":
+        elif key == "r" and not blind:  # it knew nothing of what happened meanwhile
             self._steward.reset()
         elif key == "q":
             self._stop.set()
@@ -111,6 +114,9 @@ def operate(
     screen = Screen(session, rig.name, keyboard_enable, recording, HELP if steward.drive is not None else "")
     if not realtime.fifo_granted():
         session.say(Level.WARNING, "session.no_realtime", "real-time priorities are refused here: expect jitter")
+    if (how := remote_terminal()) and (keyboard_enable or steward.drive is not None):
+        text = f"your keys come through {how}: if it stalls or is detached, enable stays as it is"
+        session.say(Level.WARNING, "session.remote_keys", text)
     with interruptible(session.control) as asked, Keyboard() as keyboard:
         keys = Keys(session, steward, stop)
         live = Live(console=console, auto_refresh=False, screen=False) if console.is_terminal else None
@@ -140,7 +146,7 @@ def _obey(keyboard: Keyboard, keys: Keys, steward: Steward) -> None:
     blind = steward.look()
     if blind:
         keyboard.resume()
-    for key in typed:
+    for key in split_keys(typed):
         keys.press(key, blind)
 
 

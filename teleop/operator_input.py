@@ -2,7 +2,8 @@
 
 Enable comes from the pedal box where the rig has one, else from the keyboard (a stream the command line writes 30 times
 a second: when it stops, enable is released).  A pedal box that is silent has released enable; one that is gone is an open
-stop switch.
+stop switch.  A robot on its own feet, which falls when it is stopped, goes on standing without a box: a plug or an empty
+battery is no reason to let it fall.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Hands:
     """One tick's switches.
 
     ``reset``: it was asked for since the last tick;  ``again``: but the e-stop was pressed after that;  ``unheard``: the
-    pedal box is silent, so nobody knows whether *stop* is closed.
+    pedal box is silent, so nobody knows whether *stop* is closed;  ``gone``: it has been so for 0.4 s.
     """
 
     enable: bool
@@ -48,6 +49,7 @@ class Hands:
     reset: bool
     again: bool
     unheard: bool
+    gone: bool
     episode: EpisodeCommand | None
 
 
@@ -56,10 +58,14 @@ class OperatorInput:
 
     :param told: ``pedals`` (stream name or ""), ``unattended`` (nobody at the
         pedals: enable is pressed by itself while the command line allows it; simulated robots only).
+    :param stands: the robot stands on its own feet: a pedal box that is gone has released *enable* and not opened *stop*.
     """
 
-    def __init__(self, told: Mapping[str, Any], readers: Mapping[str, StreamReader], control: ControlBlock) -> None:
+    def __init__(
+        self, told: Mapping[str, Any], readers: Mapping[str, StreamReader], control: ControlBlock, stands: bool = False
+    ) -> None:
         self._pedals: str = told["pedals"]
+        self._stands = stands
         self._unattended = bool(told["unattended"])
         self._readers, self._control = readers, control
         self._switches = Switches()
@@ -93,7 +99,9 @@ class OperatorInput:
             pressed = state in (State.MATCHING, State.ENGAGED) or self._ticks % 150 > 100
             enable = pressed and self._keyboard(now)
         again = reset and self._control.newest_press != self._granted
-        return Hands(enable, stop, self._control.estop, reset, again, self._unheard(now), episode)
+        silence = self._silence(now)
+        unheard, gone = silence > PEDALS_FRESH_NS, silence > PEDALS_GONE_NS
+        return Hands(enable, stop, self._control.estop, reset, again, unheard, gone, episode)
 
     def reset_granted(self) -> None:
         """The state machine left ESTOP: clear the word, but for a press it has not seen."""
@@ -114,9 +122,12 @@ class OperatorInput:
         keys = self._readers[OPERATOR.name].latest()
         return keys is not None and now - keys.t_arrival < FRESH_NS and bool(keys.array("enable"))
 
-    def _unheard(self, now: int) -> bool:
-        sample = self._readers[self._pedals].latest() if self._pedals else None
-        return bool(self._pedals) and (sample is None or now - sample.t_arrival > PEDALS_FRESH_NS)
+    def _silence(self, now: int) -> int:
+        """ns since the pedal box was heard; 0 where there is none."""
+        if not self._pedals:
+            return 0
+        sample = self._readers[self._pedals].latest()
+        return 2**62 if sample is None else now - sample.t_arrival
 
     def _read_pedals(self, now: int) -> tuple[bool, bool, EpisodeCommand | None]:
         sample = self._readers[self._pedals].latest()
@@ -124,7 +135,8 @@ class OperatorInput:
             return False, False, None  # never seen: nothing can be enabled, but nothing ran that could be stopped
         if now - sample.t_arrival > PEDALS_FRESH_NS:
             self._switches.forget()  # whatever held the robot, a foot that stayed on the pedal is no new press
-            return False, self._switches.stop or now - sample.t_arrival > PEDALS_GONE_NS, None
+            gone = not self._stands and now - sample.t_arrival > PEDALS_GONE_NS
+            return False, self._switches.stop or gone, None
         if sample.seq != self._seen:
             self._seen = sample.seq
             press = self._switches.update(sample.t_sample, sample.array("switches"))

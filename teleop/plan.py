@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,14 @@ from telerig.hardware.protocols import DeviceContext
 from telerig.hardware.specs import StreamSpec
 from telerig.hardware.surroundings import surroundings_of
 from telerig.teleop import realtime
+from telerig.teleop.actuator import end_s
 from telerig.teleop.body_rig import body_settings
 from telerig.teleop.episodes import RECORDER_STATE, episode_stream
 from telerig.teleop.keyboard_drive import DRIVE
 from telerig.teleop.loop import TICKS
 from telerig.teleop.operator_input import OPERATOR
 from telerig.teleop.rig import Device, Rig, parse_rig
-from telerig.teleop.session import ProcessSpec
+from telerig.teleop.session import END_S, ProcessSpec
 from telerig.teleop.session_state import SESSION_STATE
 
 IMAGE_PATIENCE_S = 10.0  # a camera that had to wait for its turn is not a camera that hangs
@@ -65,6 +67,17 @@ class DevicePlan:
     def images(self) -> bool:
         """Whether it encodes or renders images, which must give way to everything else."""
         return any(s.blobs for s in self.streams)
+
+
+def pedals_of(plans: Mapping[str, DevicePlan]) -> str:
+    """The stream whose switches enable and stop; "" in a rig without.
+
+    :raises ConfigError: two devices have such switches: those of one would do nothing.
+    """
+    found = [p.pedals for p in plans.values() if p.pedals]
+    if len(found) > 1:
+        raise ConfigError(f"{' and '.join(found)} each enable and stop: a rig takes one of them")
+    return found[0] if found else ""
 
 
 def plan_devices(rig: Rig) -> dict[str, DevicePlan]:
@@ -157,7 +170,9 @@ def device_process(rig: Rig, plan: DevicePlan, folder: Path) -> ProcessSpec:
     if plan.moves:
         settings["writes"] = [s.name for s in plan.streams] + [f"{t.name}/applied" for t in plan.targets]
         settings["body"] = body_settings(rig, plan.name)
-        return ProcessSpec(plan.name, "telerig.teleop.actuator:run", settings, fifo=realtime.ACTUATOR, order=3)
+        longest = end_s(settings["body"] is not None, getattr(device.config, "settle_s", 0.0))
+        role = "telerig.teleop.actuator:run"
+        return ProcessSpec(plan.name, role, settings, fifo=realtime.ACTUATOR, order=3, end_s=max(END_S, longest))
     role = "telerig.teleop.worker:run"
     if plan.serves:
         return ProcessSpec(plan.name, role, settings, fifo=realtime.EMULATED, order=1)

@@ -116,7 +116,8 @@ class Screen:
             self._table = Segments(list(console.render(self._streams(now))))
         keys = self._drive + ("space enable  " if self._keyboard else "")
         keys += "n start  k keep  d discard  s success  f failure  x e-stop  r reset  q quit"
-        return Group(self._headline(state, now), self._table, self._log(), Text(keys, style="dim", no_wrap=True))
+        # a short terminal cuts off what is lowest
+        return Group(self._headline(state, now), Text(keys, style="dim"), self._log(), self._table)
 
     def _headline(self, state: SessionState, now: int) -> Panel:
         lines = Text()
@@ -163,7 +164,7 @@ class Screen:
     def _log(self) -> Text:
         text = Text()
         styles: Mapping[Level, Any] = {Level.INFO: "dim", Level.WARNING: "yellow", Level.ERROR: "bold red"}
-        for event in self._events:
+        for event in reversed(self._events):
             when = (event.t - self._started) / 1e9
             text.append(f"{when:7.1f}  {event.source}: {event.text}\n", styles[event.level])
         return text

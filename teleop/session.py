@@ -28,6 +28,7 @@ from telerig.teleop.stream import SharedReader, StreamMemory, StreamWriter
 HEARTBEAT_LIMIT_S = 1.0
 START_LIMIT_S = 20.0  # a first start imports libraries on a busy machine
 BACK_OFF_S = (0.2, 5.0)
+END_S = 3.0  # who has not ended so long after it was asked to is killed, but for those that say they need longer
 LAST_WORDS = (
     4096  # bytes at a log's end: reading a whole one would silence the supervising thread, which holds the robot
 )
@@ -41,6 +42,7 @@ class ProcessSpec:
     :param fifo: real-time priority, 0 for none; ``nice``: how much it gives way otherwise.
     :param restart: whether a crash is mended by starting it again (workers), or ends the session (the loop).
     :param order: processes with a lower number start first and end last.
+    :param end_s: how long it may take to end in order; who is killed before may leave a robot with its torque on.
     """
 
     name: str
@@ -50,6 +52,7 @@ class ProcessSpec:
     nice: int = 0
     restart: bool = True
     order: int = 5
+    end_s: float = END_S
 
 
 class _Running:
@@ -242,14 +245,17 @@ class Session:
         return all(self.control.last_beat(self.beats[r.spec.name]) for r in self._running)
 
     def close(self) -> None:
-        """End in order: the loop holds, actuators damp and let go, the rest follows; nobody survives 3 s.
+        """End in order: the loop holds, actuators damp and let go, the rest follows.
+
+        Nobody survives 3 s, or the longest ``end_s`` of all processes (plan.py: a robot on its own feet, which goes down
+        first, and rests before its torque goes off).
 
         Another thread should go on calling :meth:`supervise`: the robot's watchdog wants the session's beat until the end.
         """
         self.control.ask_to_stop()
         with self._starting:
             pass  # what supervise() was starting has started; from here on it starts nothing
-        deadline = self.clock.now() + 3_000_000_000
+        deadline = self.clock.now() + round(1e9 * max([END_S, *(r.spec.end_s for r in self._running)]))
         for running in sorted(self._running, key=lambda r: -r.spec.order):
             popen = running.popen
             if popen is None:

@@ -91,7 +91,7 @@ class Inputs:
     """What the loop knows in one tick.  Texts are None where all is well, else they name what is not.
 
     :param enable: the enable switch is held.
-    :param stop: the stop switch is open, or its box is gone.
+    :param stop: the stop switch is open, or its box is gone (of a robot that falls when it is stopped: open only).
     :param estop: the e-stop word in shared memory.
     :param stale: the required stream that is stale.
     :param refused: what the guard's shaping half refused.

@@ -73,6 +73,8 @@ def teleoperate(request: TeleopRequest) -> dict[str, Any]:
 
         operate(rig, session, steward, str(request.record or ""), done, threading.Event())
         result = _result(session, trials)
+    if virtual:  # said when the session is over: a terminal may block
+        print(f"virtual operator: {result['operator_success'][0]} of {result['operator_success'][1]}", file=sys.stderr)
     if request.as_json:
         print(json.dumps(result), flush=True)
     return result
@@ -108,5 +110,4 @@ def _result(session: Session, trials: Trials | None) -> dict[str, Any]:
     if trials is not None:
         result["operator_success"] = [sum(t.success for t in trials.results), len(trials.results)]
         result["trials"] = [asdict(t) for t in trials.results]
-        print(f"virtual operator: {result['operator_success'][0]} of {result['operator_success'][1]}", file=sys.stderr)
     return result

@@ -6,7 +6,7 @@ simulated world's own; the operator never sees it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from telerig.hardware.errors import ConfigError
@@ -33,6 +33,14 @@ class Trial:
     seconds: float
     reason: str = ""
     missing: str = ""
+
+
+def say_newest(session: Session, results: Sequence[Trial], planned: int) -> None:
+    """Say and log how the newest of the trials went."""
+    t = results[-1]
+    verdict = "success" if t.success else f"failure{': ' + t.reason if t.reason else ''}"
+    text = f"trial {len(results)}/{planned} (seed {t.seed}): {verdict}, {t.seconds:.1f} s"
+    session.say(Level.INFO, "trial.ended", text, seed=t.seed, success=t.success)
 
 
 class Trials:
@@ -136,11 +144,9 @@ class Trials:
         self._end(False, seconds, reason)
 
     def _end(self, success: bool, seconds: float, reason: str) -> None:
-        seed = self._seeds[len(self.results)]
-        self.results.append(Trial(seed, success, seconds, reason, "" if success else self._progress.missing))
-        verdict = "success" if success else f"failure{': ' + reason if reason else ''}"
-        text = f"trial {len(self.results)}/{len(self._seeds)} (seed {seed}): {verdict}, {seconds:.1f} s"
-        self._session.say(Level.INFO, "trial.ended", text, seed=seed, success=success)
+        missing = "" if success else self._progress.missing
+        self.results.append(Trial(self._seeds[len(self.results)], success, seconds, reason, missing))
+        say_newest(self._session, self.results, len(self._seeds))
         if self._recording and not reason:
             self._steward.episode(EpisodeCommand.LABEL_SUCCESS if success else EpisodeCommand.LABEL_FAILURE)
         self._ended = self._session.clock.now()

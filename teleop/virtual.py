@@ -34,7 +34,7 @@ from telerig.teleop.live import recorded_streams
 from telerig.teleop.loop import LoopCore, LoopOptions
 from telerig.teleop.loop_process import driven_targets, load_factory
 from telerig.teleop.operator_input import OperatorInput, operator_sample
-from telerig.teleop.plan import all_streams, plan_devices
+from telerig.teleop.plan import all_streams, pedals_of, plan_devices
 from telerig.teleop.recorder import COMMANDS, Recording, session_info
 from telerig.teleop.rig import Rig
 from telerig.teleop.states import Status
@@ -83,11 +83,12 @@ class VirtualSession:
         self.devices = self._build_devices()
         targets = tuple(t for p in self.plans.values() for t in p.targets)
         self.agent = load_factory(agent["factory"])(rig, targets, dict(agent))
-        pedals = next((p.pedals for p in self.plans.values() if p.pedals), "")
-        operator = OperatorInput({"pedals": pedals, "unattended": unattended}, self.readers, self.control)
+        pedals = pedals_of(self.plans)
+        balance, told = BalanceView.of(rig, self.readers), {"pedals": pedals, "unattended": unattended}
+        operator = OperatorInput(told, self.readers, self.control, stands=balance is not None)
         self.loop = LoopCore(
             self.agent, targets, rig.file.session.rate_hz, self.readers, self.write, self.emit, operator, self.clock,
-            options or LoopOptions(), driven_targets(self.agent, targets), BalanceView.of(rig, self.readers),
+            options or LoopOptions(), driven_targets(self.agent, targets), balance,
         )  # fmt: skip
         self._actuators = self._build_actuators()
         plans = self.plans

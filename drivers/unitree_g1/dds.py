@@ -17,7 +17,7 @@ import threading
 from types import TracebackType
 from typing import Any, Protocol
 
-from telerig.hardware.errors import DeviceLost, DeviceOpenError, MissingExtra
+from telerig.hardware.errors import ConfigError, DeviceLost, DeviceOpenError, MissingExtra
 
 LOOPBACK = "lo"
 DEPTH = 16  # messages of a topic kept for a reader that comes late
@@ -47,6 +47,12 @@ class Bus(Protocol):
     def wait(self, timeout_s: float) -> None: ...
     def writers(self, topic: str) -> int: ...
     def close(self) -> None: ...
+
+
+def check_interface(interface: str) -> None:
+    """:raises ConfigError: no name that could be written into Cyclone's settings."""
+    if not interface.isprintable() or not interface or set(interface) & set("<>'\"&/ "):
+        raise ConfigError(f"interface: {interface!r} is no network interface")
 
 
 def configuration(interface: str) -> str:

@@ -44,12 +44,15 @@ class UnitreeG1Emulator(MujocoWorld):
         """Rig keys, beside those of ``mujoco_world`` (``socket`` means nothing here).
 
         :param interface, domain: where it takes part in DDS; the driver's must be the same.
+        :param beyond_this_machine: it may be another interface than ``lo``: there its states would be taken for those of a
+            real robot on the same domain.
         :param mode_machine: what it says it is.  :param rate_hz: of LowState, 500 to 1000.
         :param watchdog_ms: without a command for so long, every motor is damped.
         :param left_fingers, right_fingers: order of the fingers on the wire, as for ``unitree_g1``.
         """
 
         interface: str = dds.LOOPBACK
+        beyond_this_machine: bool = False
         domain: int = 0
         mode_machine: int = 5
         rate_hz: float = 550.0
@@ -59,6 +62,10 @@ class UnitreeG1Emulator(MujocoWorld):
 
         def __post_init__(self) -> None:
             super().__post_init__()
+            dds.check_interface(self.interface)
+            if self.interface != dds.LOOPBACK and not self.beyond_this_machine:
+                text = "an emulator stays on lo, where no robot is (beyond_this_machine = true if it has to leave)"
+                raise ConfigError(f"interface: {self.interface}; {text}")
             if not 500 <= self.rate_hz <= 1000:
                 raise ConfigError(f"rate_hz: {self.rate_hz} is not from 500 to 1000")
             if not 10 <= self.watchdog_ms <= 1000:

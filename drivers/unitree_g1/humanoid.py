@@ -28,6 +28,7 @@ class UnitreeG1Humanoid(UnitreeG1):
     Streams beside the other's: ``NAME/body``, and ``NAME/balance``, which its worker writes.  Targets: arms and hands, and
     the base, whose commands the worker's body policy turns into targets for the legs.  ``hold`` and ``damp`` are about
     the arms; ``close``, the robot's stop button and its silence let go of the legs too.  The key ``legs`` means nothing.
+    A hand that is silent for 0.5 s is no lost robot: arms and hands take no goals until it is heard again, the legs do.
     """
 
     def __init__(

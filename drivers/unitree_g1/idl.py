@@ -1,25 +1,27 @@
 """The types of Unitree's topics, for Cyclone: names, fields and order of the published IDL module ``unitree_hg.msg.dds_``.
 
-Needs the extra ``g1``; imported by :mod:`telerig.drivers.unitree_g1.dds` when a bus is opened.  The names in quotation
-marks are those that other participants compare.
+Needs the extra ``g1``; imported by :mod:`telerig.drivers.unitree_g1.dds` when a bus is opened.  A class's name, after the
+module's, is what other participants compare.
 """
 
-# mypy: disable-error-code="misc, call-arg"
-# (Cyclone's classes are not looked at by the type checker)
+from typing import Any
 
-from dataclasses import dataclass
-
-from cyclonedds.idl import IdlStruct
+from cyclonedds.idl import make_idl_struct
 from cyclonedds.idl.annotations import autoid, final
 from cyclonedds.idl.types import array, float32, int16, sequence, uint8, uint32
 
-_MODULE = "unitree_hg.msg.dds_."
+_MODULE = "unitree_hg.msg.dds_"
 
 
-@dataclass
-@final
-@autoid("sequential")
-class MotorCmd_(IdlStruct, typename=f"{_MODULE}MotorCmd_"):
+def _published(form: type) -> Any:
+    """The data class of that name in Unitree's module: fields in this order, none may be added (XTypes ``final``)."""
+    made = make_idl_struct(form.__name__, f"{_MODULE}.{form.__name__}", form.__annotations__)
+    made.__doc__, made.__module__ = form.__doc__, form.__module__
+    return autoid("sequential")(final(made))
+
+
+@_published
+class MotorCmd_:
     """One motor's command."""
 
     mode: uint8
@@ -31,10 +33,8 @@ class MotorCmd_(IdlStruct, typename=f"{_MODULE}MotorCmd_"):
     reserve: uint32
 
 
-@dataclass
-@final
-@autoid("sequential")
-class MotorState_(IdlStruct, typename=f"{_MODULE}MotorState_"):
+@_published
+class MotorState_:
     """One motor's state."""
 
     mode: uint8
@@ -49,10 +49,8 @@ class MotorState_(IdlStruct, typename=f"{_MODULE}MotorState_"):
     reserve: array[uint32, 4]
 
 
-@dataclass
-@final
-@autoid("sequential")
-class IMUState_(IdlStruct, typename=f"{_MODULE}IMUState_"):
+@_published
+class IMUState_:
     """An inertial unit."""
 
     quaternion: array[float32, 4]
@@ -62,20 +60,16 @@ class IMUState_(IdlStruct, typename=f"{_MODULE}IMUState_"):
     temperature: int16
 
 
-@dataclass
-@final
-@autoid("sequential")
-class PressSensorState_(IdlStruct, typename=f"{_MODULE}PressSensorState_"):
+@_published
+class PressSensorState_:
     """One touch sensor of a hand."""
 
     pressure: array[float32, 12]
     temperature: array[float32, 12]
 
 
-@dataclass
-@final
-@autoid("sequential")
-class LowCmd_(IdlStruct, typename=f"{_MODULE}LowCmd_"):
+@_published
+class LowCmd_:
     """Commands of all body motors."""
 
     mode_pr: uint8
@@ -85,10 +79,8 @@ class LowCmd_(IdlStruct, typename=f"{_MODULE}LowCmd_"):
     crc: uint32
 
 
-@dataclass
-@final
-@autoid("sequential")
-class LowState_(IdlStruct, typename=f"{_MODULE}LowState_"):
+@_published
+class LowState_:
     """States of all body motors, the pelvis' inertial unit, the remote control."""
 
     version: array[uint32, 2]
@@ -102,20 +94,16 @@ class LowState_(IdlStruct, typename=f"{_MODULE}LowState_"):
     crc: uint32
 
 
-@dataclass
-@final
-@autoid("sequential")
-class HandCmd_(IdlStruct, typename=f"{_MODULE}HandCmd_"):
+@_published
+class HandCmd_:
     """Commands of a hand's motors."""
 
     motor_cmd: sequence[MotorCmd_]
     reserve: array[uint32, 4]
 
 
-@dataclass
-@final
-@autoid("sequential")
-class HandState_(IdlStruct, typename=f"{_MODULE}HandState_"):
+@_published
+class HandState_:
     """States of a hand's motors, its touch sensors, its supply."""
 
     motor_state: sequence[MotorState_]

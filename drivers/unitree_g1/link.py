@@ -64,6 +64,7 @@ class Link:
         self._heard = 0
         self._state: LowState | None = None
         self._hands: dict[str, tuple[int, NDArray[np.void]]] = {}
+        self._mute: set[str] = set()  # hands of a standing robot that are silent
         self._mask = sum(BUTTONS[b] for b in config.stop_buttons)
         self._pressed = False
         self._outbox = Outbox(bus, config.hands)
@@ -141,14 +142,14 @@ class Link:
         self._state, self._heard = state, now
         pressed = state.pressed(self._mask)
         with self._lock:
+            news, self._pressed = pressed and not self._pressed, pressed  # before a target for the legs can slip in
             self.commander.measured(now, motors.position, motors.effort)
             if pressed:
                 self.commander.stop(f"{' + '.join(self._config.stop_buttons)} on the remote control, damped")
                 if self.legs is not None and self.legs.mode is not LegMode.OFF:
                     self.legs.damp()
-        if pressed and not self._pressed:
+        if news:
             self._say("robot.stopped", f"{self._name}: stopped by its remote control, damped", Level.ERROR)
-        self._pressed = pressed
         self._readings.append(Reading(state, motors))
         self._there.set()
 
@@ -165,7 +166,7 @@ class Link:
         return Motors(*columns)
 
     def read(self, timeout_s: float) -> list[Reading]:
-        """All readings since.  :raises DeviceLost: silence, or DDS fails."""
+        """All readings since.  :raises DeviceLost: silence (of a hand: but for a standing robot's), or DDS fails."""
         now = self._clock.now()
         with self._lock:
             self.commander.alive(now)
@@ -188,8 +189,21 @@ class Link:
         if now - self._heard > LOST_NS:
             raise DeviceLost(f"{self._name}: nothing heard of the robot for 0.5 s")
         for side, (heard, _) in self._hands.items():
-            if now - heard > LOST_NS:
+            silent = now - heard > LOST_NS
+            if silent and self.legs is None:
                 raise DeviceLost(f"{self._name}: nothing heard of its {side} hand for 0.5 s")
+            if silent != (side in self._mute):
+                self._report_hand(side, silent)
+
+    def _report_hand(self, side: str, silent: bool) -> None:
+        """A standing robot that counted as lost would be let go, and fall, for a hand: it takes no goals instead."""
+        if silent:
+            self._mute.add(side)
+            text = f"nothing heard of its {side} hand for 0.5 s: arms and hands hold, legs go on"
+            self._say("robot.hand_silent", f"{self._name}: {text}", Level.ERROR)
+        else:
+            self._mute.discard(side)
+            self._say("robot.hand_back", f"{self._name}: its {side} hand is heard again", Level.INFO)
 
     # --- sending ---------------------------------------------------------------------------------------------------
 
@@ -210,6 +224,8 @@ class Link:
         now = self._clock.now()
         with self._lock:
             why = self.commander.objection(now)
+            if not why and self._mute:
+                why = f"silent: its {' and '.join(sorted(self._mute))} hand"
             if not why:
                 self.commander.follow(now, which, goal)
         return why

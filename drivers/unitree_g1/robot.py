@@ -32,6 +32,7 @@ from telerig.hardware.wire.unitree_hg import MACHINES_29, MACHINES_29_WAIST_LOCK
 
 LEGS = ("hold", "damp")
 REST = 0.05  # rad/s: at rest
+LONGEST_SETTLE_S = 2.5  # a worker that closes for more than 3 s is killed
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,8 @@ class UnitreeG1Config:
     :param watchdog_hold_s, watchdog_damp_s: no goals for so long: hold; damp.
     :param state_timeout_s: nothing heard of the robot for so long: damp.
     :param stop_buttons: all of these held down on the robot's remote control: damp; empty for none.
-    :param open_timeout_s: how long to wait for the robot's first state.  :param settle_s: for it to rest when closing.
+    :param open_timeout_s: how long to wait for the robot's first state.
+    :param settle_s: how long to wait for it to rest when closing, at most 2.5 s.
     """
 
     embodiment: str = "g1_like"
@@ -74,8 +76,7 @@ class UnitreeG1Config:
     settle_s: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.interface.isprintable() or not self.interface or set(self.interface) & set("<>'\"&/ "):
-            raise ConfigError(f"interface: {self.interface!r} is no network interface")
+        dds.check_interface(self.interface)
         if self.emulated and self.interface != dds.LOOPBACK:
             raise ConfigError(f"interface: an emulated robot is reached over lo, not over {self.interface}")
         if not 0 <= self.domain <= 230:
@@ -91,7 +92,7 @@ class UnitreeG1Config:
             raise ConfigError(f"stop_buttons: no button '{unknown[0]}' (there are {', '.join(BUTTONS)})")
         for key, low, high in (("watchdog_hold_s", 0.01, 1.0), ("watchdog_damp_s", 0.02, 5.0),
                                ("state_timeout_s", 0.02, 0.5), ("open_timeout_s", 0.1, 10.0),
-                               ("settle_s", 0.0, 5.0)):  # fmt: skip
+                               ("settle_s", 0.0, LONGEST_SETTLE_S)):  # fmt: skip
             if not low <= getattr(self, key) <= high:
                 raise ConfigError(f"{key}: {getattr(self, key)} is not from {low} to {high}")
         gains(BODY, self.gains)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from telerig.hardware.errors import ConfigError
+from telerig.teleop.bench.deadman_into import joined, read_rows, totals, write_result
 from telerig.teleop.bench.deadman_judge import summary
 from telerig.teleop.bench.deadman_moment import UNPLUGGED, strike
 from telerig.teleop.bench.deadman_stand import Stand
@@ -23,6 +24,7 @@ from telerig.teleop.bench.origin import origin
 TARGETS = ("loop", "agent", "recorder", "cli", "robot")
 SIGNALS = ("STOP", "KILL")
 CAUSES = ("estop", "released", "silent", *UNPLUGGED)
+ROWS = (*CAUSES, *(f"{t}/{s}" for t in TARGETS for s in SIGNALS))  # as row() names them
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,7 @@ class DeadmanBench:
     rows: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        known = (*CAUSES, *(f"{t}/{s}" for t in TARGETS for s in SIGNALS))
-        for key, allowed in (("targets", TARGETS), ("signals", SIGNALS), ("causes", CAUSES), ("rows", known)):
+        for key, allowed in (("targets", TARGETS), ("signals", SIGNALS), ("causes", CAUSES), ("rows", ROWS)):
             if unknown := [v for v in getattr(self, key) if v not in allowed]:
                 raise ConfigError(f"--{key} {unknown[0]}: choose from {','.join(allowed)}")
 
@@ -87,23 +88,7 @@ def measure(bench: DeadmanBench, progress: Callable[[float], None] = lambda frac
 
 
 def _figures(rows: dict[str, Any], bench: DeadmanBench) -> dict[str, Any]:
-    def worst(key: str) -> float | None:
-        values = [row[key] for row in rows.values() if key in row]
-        return None if None in values else max(values, default=0.0)
-
-    def total(key: str) -> int:
-        return sum(row[key] for row in rows.values())
-
-    return {
-        **rows,
-        "moments": bench.moments,
-        **{
-            k: worst(k) for k in ("stopped_ms", "damped_ms", "told_ms", "back_ms") if any(k in r for r in rows.values())
-        },
-        **{k: total(k) for k in ("resumed", "orphans", "spontaneous", "failures")},
-        **origin(),
-        "machine": machine(),
-    }
+    return {**rows, "moments": bench.moments, **totals(rows), **origin(), "machine": machine()}
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -111,10 +96,20 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def run_deadman_bench(bench: DeadmanBench, as_json: bool) -> None:
-    """``telerig bench deadman``."""
+def run_deadman_bench(bench: DeadmanBench, as_json: bool, into: Path | None = None) -> None:
+    """``telerig bench deadman``.
+
+    :param into: a file of an earlier run: the rows measured now replace or join its own, and all of them are shown.
+    :raises ConfigError: ``into`` is not such a file; told before anything is measured.
+    """
     from telerig.teleop.bench.report import progress, show
 
+    kept = {} if into is None else read_rows(into, ROWS)
     with progress("bench deadman") as advance:
         result = measure(bench, advance)
-    show("telerig bench deadman", result, as_json)
+    if into is None:
+        show("telerig bench deadman", result, as_json)
+        return
+    result = joined(kept, result, ROWS)
+    show("telerig bench deadman", result, as_json)  # first: what was measured is not lost where the disk is full
+    write_result(into, result)

@@ -9,7 +9,7 @@ Chunk = tuple[int, bytes]  # when it came (ns), what
 
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 _STATE = re.compile(r"│\s+(IDLE|HOMING|MATCHING|ENGAGED|HOLD|DAMPED|ESTOP)\s")
-_EVENT = re.compile(r"\s*(\d+\.\d)  (\w+): (.*)")
+_EVENT = re.compile(r"\s*(\d+\.\d)  (\w+):(.*)")
 BEFORE_NS = 3_000_000_000  # the screen draws several times a second: what stood there is in this
 
 
@@ -34,15 +34,20 @@ def state_shown(chunks: Sequence[Chunk], at: int, wanted: str = "") -> int | Non
 def event_shown(chunks: Sequence[Chunk], at: int, source: str, text: str) -> int | None:
     """When the screen first showed an event that had not stood there before the instant ``at``; None: it did not.
 
-    :param source: who reports it.  :param text: how its text begins.
+    :param source: who reports it.  :param text: how its text begins; on a narrow screen it goes on in the lines below.
     """
-    old = set()
+    old, wanted = set(), "".join(text.split())
+    when, so_far = "", ""  # of the event whose lines these are, if it is the source's
     for t, line in _lines([c for c in chunks if c[0] > at - BEFORE_NS]):
-        found = _EVENT.match(line)
-        if found is None or found[2] != source or not found[3].startswith(text):
+        if (found := _EVENT.match(line)) is not None:
+            when, so_far = (found[1] if found[2] == source else ""), ""
+            line = found[3]
+        so_far += "".join(line.split())  # a long word begins a line of its own
+        if not when or not so_far.startswith(wanted):
             continue
         if t <= at:
-            old.add(found[1])
-        elif found[1] not in old:
+            old.add(when)
+        elif when not in old:
             return t
+        when = ""
     return None

@@ -25,7 +25,7 @@ from telerig.teleop.bench.screen_log import Chunk
 from telerig.teleop.bench.watched import WatchedSession
 from telerig.teleop.hand_process import RATE_HZ, Hand, controls_sample
 
-ROWS, COLUMNS = 60, 200
+ROWS, COLUMNS = 24, 80  # what is told has to be seen on the smallest screen that people use
 START_LIMIT_S = 60.0
 END_LIMIT_S = 8.0
 PRESSES = 3

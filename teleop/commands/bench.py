@@ -57,6 +57,7 @@ def deadman(
         str, typer.Option(help="What else stops the robot ('' for none).")
     ] = "estop,released,silent,exo_left,exo_right,glove_left,glove_right,pedals,camera,camera_required",
     rows: Annotated[str, typer.Option(help="Only these, as the result names them: loop/KILL,estop,…")] = "",
+    into: Annotated[Optional[Path], typer.Option(help="Put the rows into an earlier run's JSON file.")] = None,  # noqa: UP045
     seed: Annotated[int, typer.Option(help="Other seeds, other moments.")] = 0,
     as_json: Json = False,
 ) -> None:
@@ -72,7 +73,7 @@ def deadman(
     from telerig.teleop.bench.deadman import DeadmanBench, names, run_deadman_bench
 
     what = DeadmanBench(moments, names(targets), names(signals), names(causes), seed, names(rows))
-    run_deadman_bench(what, as_json)
+    run_deadman_bench(what, as_json, into)
 
 
 @bench.command("g1")

@@ -12,11 +12,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from telerig.hardware.errors import ConfigError, MissingExtra, TelerigError
+from telerig.teleop import realtime
 
 APPLICATION = "telerig"
 
@@ -68,10 +70,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start_viewer(what: Sequence[str], port: int, page: int | None = None) -> subprocess.Popen[bytes]:
+def start_viewer(
+    what: Sequence[str], port: int, page: int | None = None, with_us: bool = False
+) -> subprocess.Popen[bytes]:
     """Open a viewer that only this machine reaches: a window, or with ``page`` one for browsers, at that port.
 
     :param what: files to show; none: it waits for data on ``port``.
+    :param with_us: it ends when this thread does, however that ends.
     :raises MissingExtra, ConfigError: no viewer, or neither display nor ``page``.
     """
     if page is None:
@@ -84,18 +89,22 @@ def start_viewer(what: Sequence[str], port: int, page: int | None = None) -> sub
     command += ["--server-memory-limit", "50%"] if what else ["--memory-limit", "2GiB"]
     # a session of its own: Ctrl-C is ours to pass on
     quiet = {"RUST_LOG": "error", **os.environ}  # else the viewer tells the terminal about its graphics card
-    return subprocess.Popen([*command, *what], stdin=subprocess.DEVNULL, start_new_session=True, env=quiet)
+    ended = partial(realtime.die_with_parent, os.getpid()) if with_us else None
+    return subprocess.Popen(
+        [*command, *what], stdin=subprocess.DEVNULL, start_new_session=True, env=quiet, preexec_fn=ended
+    )
 
 
 class EndedWithUs:
-    """A viewer that ends when this block does: on Ctrl-C and SIGTERM, which leave it quietly, and on a failure.
+    """A viewer that ends when this block does: on Ctrl-C, SIGTERM and SIGHUP, which leave it quietly, and on a failure.
 
-    The viewer is started inside, so that no signal finds a moment between its start and the care for it.
+    The viewer is started inside, so that a signal finds somebody who cares for it; in the one moment before its process
+    is known, and when this process is killed, the kernel ends it.
     """
 
     def __init__(self) -> None:
         self.viewer: subprocess.Popen[bytes] | None = None
-        self._before: Any = None
+        self._before: dict[signal.Signals, Any] = {}
 
     def start(self, what: Sequence[str], web: bool = False, port: int | None = None) -> subprocess.Popen[bytes]:
         """:func:`start_viewer`; with ``web`` the address is told on stderr once it answers.
@@ -104,19 +113,19 @@ class EndedWithUs:
         """
         port = free_port() if port is None else port
         page = free_port() if web else None
-        self.viewer = start_viewer(what, port, page)
+        self.viewer = start_viewer(what, port, page, with_us=True)
         if page is not None:
             while not (listens(page) and listens(port)):
                 if (code := _ended(self.viewer, 0.05)) is not None:
-                    raise TelerigError(
-                        f"the viewer ended at once, with code {code}; try: {shlex.join(self.viewer.args)}"
-                    )  # type: ignore[arg-type]
+                    raise TelerigError(f"the viewer ended at once, with code {code}; try: {_command_line(self.viewer)}")
             print(f"the view is at {address(page, port)} (Ctrl-C ends it)", file=sys.stderr, flush=True)
         return self.viewer
 
     def __enter__(self) -> EndedWithUs:
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+                    self._before[number] = signal.signal(number, signal.default_int_handler)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
@@ -125,9 +134,13 @@ class EndedWithUs:
                 self.viewer.terminate()
                 self.viewer.wait()
         finally:
-            if self._before is not None:
-                signal.signal(signal.SIGTERM, self._before)
+            for number, before in self._before.items():
+                signal.signal(number, before)
         return kind is not None and issubclass(kind, KeyboardInterrupt)
+
+
+def _command_line(viewer: subprocess.Popen[bytes]) -> str:
+    return shlex.join([str(a) for a in viewer.args]) if isinstance(viewer.args, list) else str(viewer.args)
 
 
 def _ended(viewer: subprocess.Popen[bytes], within_s: float) -> int | None:

@@ -265,6 +265,8 @@ def test_a_new_scene_is_placed_when_asked_for() -> None:
         ({"watchdog_ms": 0.0}, "not from 10 to 1000"),
         ({"right_fingers": ("index",)}, "thumb, middle and index"),
         ({"seed": -1}, "must not be negative"),
+        ({"interface": "eth0"}, "stays on lo, where no robot is"),
+        ({"interface": "lo'/><x", "beyond_this_machine": True}, "no network interface"),
     ],
 )
 def test_a_rig_s_mistakes(keys: dict[str, Any], text: str) -> None:
@@ -273,3 +275,10 @@ def test_a_rig_s_mistakes(keys: dict[str, Any], text: str) -> None:
 
     with pytest.raises(ConfigError, match=text):
         UnitreeG1Emulator.Config("g1_like", **keys)
+
+
+def test_who_says_so_may_take_it_beyond_this_machine() -> None:
+    pytest.importorskip("mujoco")
+    from telerig.drivers.unitree_g1.emulator import UnitreeG1Emulator
+
+    assert UnitreeG1Emulator.Config("g1_like", interface="eth0", beyond_this_machine=True).interface == "eth0"

@@ -10,7 +10,7 @@ import pytest
 from telerig.drivers.unitree_g1.commander import Stance
 from telerig.drivers.unitree_g1.humanoid import UnitreeG1Humanoid
 from telerig.hardware.commands import Mode
-from telerig.hardware.errors import CommandRefused
+from telerig.hardware.errors import CommandRefused, DeviceLost
 from telerig.hardware.legs import LegCommand, LegMode
 from telerig.hardware.samples import round_trip
 
@@ -113,6 +113,64 @@ def test_what_the_robot_itself_says_is_about_everything() -> None:
     assert not pair.last["motor"]["kp"].any()
     with pytest.raises(CommandRefused, match="state is not known"):
         legs(pair, 20, home(pair))
+
+
+def test_a_silent_hand_is_told_of_and_the_robot_stands_on() -> None:
+    pair = opened()
+    pair.robot.hold()
+    legs(pair, 100, home(pair))
+    goal = np.array([s for s in pair.run(2) if s.stream == "robot/state"][-1].array("position"))
+    pair.send(goal)
+    pair.puppet.hands = False
+    samples = legs(pair, 2000, home(pair))
+    assert pair.codes.count("robot.hand_silent") == 2  # each hand once
+    state = [s for s in samples if s.stream == "robot/state"][-1]
+    fingers = np.array(["_hand_" in j for j in pair.target.names])
+    assert np.isnan(state.array("position")[fingers]).all()
+    assert np.isfinite(state.array("position")[~fingers]).all()
+    pair.robot.hold()
+    with pytest.raises(CommandRefused, match="silent: its left and right hand"):
+        pair.send(goal)
+    legs(pair, 100, home(pair))
+    assert (pair.last["motor"]["kp"][:13] == 80).all()
+    assert (pair.last["motor"]["kp"][15:29] > 0).all()
+    pair.robot.damp()
+    legs(pair, 100, home(pair))
+    assert (pair.last["motor"]["kp"][:13] == 80).all()
+    pair.puppet.hands = True
+    legs(pair, 100, home(pair))
+    assert pair.codes.count("robot.hand_back") == 2
+    pair.send(goal)
+    pair.puppet.firmware.fault("silent")  # the robot's own silence is another matter
+    with pytest.raises(DeviceLost, match="nothing heard of the robot"):
+        pair.run(600)
+
+
+def test_no_target_for_the_legs_slips_in_behind_the_stop_button() -> None:
+    """As soon as the lock is free, from whatever thread."""
+    pair = opened()
+    link, heard = pair.robot.link, list[str]()
+
+    class Lock:
+        inner = link._lock
+
+        def __enter__(self) -> None:
+            self.inner.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            self.inner.release()
+            if link.legs.mode is LegMode.DAMP and not heard:
+                heard.append("")  # once
+                try:
+                    legs(pair, 20, home(pair))
+                except CommandRefused as error:
+                    heard[0] = str(error)
+
+    legs(pair, 100, home(pair))
+    link._lock = Lock()
+    pair.puppet.firmware.press("L2", "B")
+    pair.run(4)
+    assert "stopped by its remote control" in heard[0]
 
 
 def test_closing_lets_go_of_the_legs_too() -> None:

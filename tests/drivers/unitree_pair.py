@@ -144,3 +144,15 @@ class Pair:
     @property
     def codes(self) -> list[str]:
         return [e.code for e in self.events]
+
+
+def opened(**config: Any) -> Pair:
+    return Pair(**config).open()
+
+
+def reach(pair: Pair) -> np.ndarray[Any, Any]:
+    """A goal that differs for every joint, inside its limits."""
+    low, high = np.array(pair.target.low), np.array(pair.target.high)
+    share = np.linspace(0.3, 0.7, pair.target.size)
+    goal: np.ndarray[Any, Any] = 0.3 * (low + share * (high - low))
+    return np.clip(goal, low, high)

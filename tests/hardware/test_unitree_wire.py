@@ -162,3 +162,22 @@ def test_a_hand_s_bytes_are_cyclone_s_own(touch: int) -> None:
         plain(tail["imu"], idl.IMUState_), *rest,
     )  # fmt: skip
     assert theirs.serialize(use_version_2=False) == cdr.encode_hand_state(HandState(motors, pressure, tail))
+
+
+@pytest.mark.parametrize(
+    ("name", "identifier"),
+    [
+        ("LowCmd_", "ef636a54656de1d49ca65377b07c"),
+        ("LowState_", "860cfa7cbdcd87fbdb066de53c1d"),
+        ("HandCmd_", "3c1de971e83cba8855eae664e830"),
+        ("HandState_", "93cae2bdaae0f784c8a884167099"),
+    ],
+)
+def test_others_know_the_types_by_name_and_by_their_layout_s_hash(name: str, identifier: str) -> None:
+    """XTypes' identifier covers the names, types and order of a type's fields, and of the types within it."""
+    pytest.importorskip("cyclonedds", reason="cyclonedds is not installed")
+    from telerig.drivers.unitree_g1 import idl
+
+    told = getattr(idl, name).__idl__
+    assert told.idl_transformed_typename == f"unitree_hg::msg::dds_::{name}"
+    assert told.get_type_id().value.hex() == identifier

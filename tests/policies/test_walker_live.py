@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from telerig.drivers.emulation_control import send_fault
 from telerig.hardware.legs import Balance
 from telerig.teleop.bench.loop_bench import hand_process, in_state, wait_for
 from telerig.teleop.live import LiveOptions
@@ -28,6 +29,18 @@ HAND = {
         "pedals": "pedals",
     },
 }
+
+
+def test_without_its_pedal_box_it_stands(tmp_path: Path) -> None:
+    rig, options = walking_rig(tmp_path, rise_s=1.0), LiveOptions(extra=(hand_process(HAND),))
+    with running(rig, options, tmp_path / "run") as (session, _):
+        wait_for(session, lambda: in_state(session, State.ENGAGED), 40.0, "engaging")
+        send_fault(tmp_path / "run" / "ports", "pedals", "unplug", seconds=60.0)
+        wait_for(session, lambda: in_state(session, State.DAMPED), 5.0, "holding, not stopping")
+        newest = session.reader("robot/balance").latest()
+        assert newest is not None
+        assert Balance(int(newest.array("state"))) is Balance.BALANCING
+        assert not session.control.estop
 
 
 def test_when_the_loop_is_killed_it_stands_goes_down_and_is_damped(tmp_path: Path) -> None:

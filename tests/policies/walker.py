@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -132,3 +134,38 @@ class Walker:
     @property
     def height(self) -> float:
         return float(self.plant.data.qpos[2])
+
+
+@contextmanager
+def standing(folder: Path) -> Iterator[Walker]:
+    """On its own feet, the rope let down."""
+    walker = Walker(folder, rise_s=0.5, settle_s=0.2)
+    with walker.session:
+        walker.engage()
+        walker.run(1.2)
+        assert walker.plant.rope == 0.0
+        yield walker
+
+
+def firmware(walker: Walker) -> Any:
+    return walker.session.devices["world"].robot_emulator
+
+
+def at_speed(walker: Walker) -> None:
+    """Walking and turning as fast as asked."""
+    walker.feet.position = [1.0, 0.6, 0.15]
+    walker.run(1.8)
+    assert walker.body._wish[0] > 0.85
+    assert walker.body._wish[2] > 0.2
+    assert walker.state is Balance.BALANCING
+
+
+def rest_within(walker: Walker, seconds: float) -> None:
+    """Velocities asked of the policy are 0 within that time, and stay so."""
+    walker.wishes.clear()
+    walker.run(seconds)
+    speeds = np.abs(np.array(walker.wishes)[:, :3]).max(axis=1)
+    assert speeds[0] > 0.3
+    assert speeds[-1] == 0.0
+    walker.run(0.3)
+    assert np.abs(walker.body._wish[:3]).max() == 0.0

@@ -129,6 +129,17 @@ def test_a_reset_while_the_pedal_box_is_silent_is_refused(rig: Rig, switches: tu
     assert rig.elsewhere.estop
 
 
+def test_without_a_pedal_box_a_robot_that_cannot_fall_is_stopped_for_good() -> None:
+    rig = Rig()
+    rig.run(10)
+    rig.heard = False
+    assert rig.run(80) is State.IDLE
+    assert rig.run() is State.ESTOP
+    assert "pedals.gone" not in [e.code for e in rig.events]
+    rig.heard = True
+    assert rig.run(100) is State.ESTOP
+
+
 def test_a_press_after_the_request_is_never_wiped(rig: Rig) -> None:
     rig.control.reset_estop()
     rig.elsewhere.press_estop()

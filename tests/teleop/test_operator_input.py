@@ -20,11 +20,11 @@ ENABLED, RELEASED, OPEN = [1, 0, 1], [0, 0, 1], [1, 0, 0]
 class Box:
     """A pedal box heard 100 times a second."""
 
-    def __init__(self, unattended: bool = False) -> None:
+    def __init__(self, unattended: bool = False, stands: bool = False) -> None:
         self.stream = LocalStream(PEDALS)
         self.readers = {PEDALS.name: LocalReader(self.stream)}
         told = {"pedals": PEDALS.name, "unattended": unattended}
-        self.input = OperatorInput(told, self.readers, ControlBlock())
+        self.input = OperatorInput(told, self.readers, ControlBlock(), stands)
         self.now = 0
 
     def hear(self, switches: list[int], samples: int = 3) -> Hands:
@@ -55,6 +55,29 @@ def box() -> Box:
 def test_a_silent_box_releases_and_then_stops(box: Box, ms: int, enable: bool, stop: bool) -> None:
     hands = box.silence(ms)
     assert (hands.enable, hands.stop) == (enable, stop)
+
+
+@pytest.mark.parametrize(("ms", "gone"), [(90, False), (390, False), (410, True), (60_000, True)])
+def test_a_box_that_is_gone_stops_no_robot_on_its_own_feet(ms: int, gone: bool) -> None:
+    """It would fall.  Whatever comes back, enable has to be released first, and an open stop switch counts at once."""
+    box = Box(stands=True)
+    box.hear(RELEASED)
+    assert box.hear(ENABLED).enable
+    hands = box.silence(ms)
+    assert (hands.enable, hands.stop, hands.unheard, hands.gone) == (ms == 90, False, ms > 100, gone)
+    assert box.hear(OPEN, 1).stop
+    assert box.silence(ms).stop  # it had said so
+
+
+@pytest.mark.parametrize("stands", [False, True])
+def test_a_foot_that_stayed_when_the_box_was_gone_is_no_new_press(stands: bool) -> None:
+    box = Box(stands=stands)
+    box.hear(RELEASED)
+    box.hear(ENABLED)
+    assert not box.silence(2000).enable
+    assert not box.hear(ENABLED, 20).enable
+    box.hear(RELEASED, 2)
+    assert box.hear(ENABLED, 3).enable
 
 
 @pytest.mark.parametrize("ms", [105, 150, 390])

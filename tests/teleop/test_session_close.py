@@ -23,12 +23,14 @@ class FakeProcess:
         self.code: int | None = None
         self.meanwhile, self.stubborn = meanwhile, stubborn
         self.killed = self.waited = 0
+        self.limit: float | None = None  # of the first wait
 
     def poll(self) -> int | None:
         return self.code
 
     def wait(self, timeout: float | None = None) -> int:
         self.waited += 1
+        self.limit = timeout if self.limit is None else self.limit
         self.code = 0
         self.meanwhile()
         if timeout is not None and self.stubborn:
@@ -54,6 +56,23 @@ def only(session: Session, process: Any) -> _Running:
     running.popen = process
     running.watch(process.pid)
     return running
+
+
+@pytest.mark.parametrize(("end_s", "waited"), [(None, 3.0), (1.0, 3.0), (4.5, 4.5)])
+def test_nobody_is_killed_before_its_time(tmp_path: Path, end_s: float | None, waited: float) -> None:
+    slow = ProcessSpec("x", "m:f", order=3) if end_s is None else ProcessSpec("x", "m:f", order=3, end_s=end_s)
+    session = Session(tmp_path, [], [ProcessSpec("last", "m:f", order=1), slow])
+    processes = [FakeProcess(), FakeProcess()]
+    try:
+        for running, process in zip(session._running, processes, strict=True):
+            running.popen = process  # type: ignore[assignment]
+            running.watch(process.pid)
+        session.close()
+    finally:
+        for memory in session.memories.values():
+            os.close(memory.fd)
+        os.close(session.control.fd)
+    assert [p.limit for p in processes] == pytest.approx([waited, waited], abs=0.5)
 
 
 @pytest.mark.parametrize("stubborn", [False, True])

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from telerig.hardware.clock import VirtualClock
+from telerig.hardware.commands import Mode, TargetSpec
+from telerig.teleop.keyboard import split_keys
+from telerig.teleop.keyboard_drive import DRIVE, KeyDrive
 from telerig.teleop.live import Steward
 from telerig.teleop.operate import Keys
 from telerig.teleop.operator_input import OPERATOR, Hands, OperatorInput
@@ -16,15 +19,19 @@ from telerig.teleop.session import Session
 from telerig.teleop.states import State
 
 MS = 1_000_000
+BASE = TargetSpec(
+    "robot/base", Mode.BASE_VELOCITY_HEIGHT, ("vx", "vy", "yaw", "height"), (-0.5, -0.4, -0.8, 0.24),
+    (1.0, 0.4, 0.8, 0.74), (2.0,) * 4, (20.0,) * 4, (0.0, 0.0, 0.0, 0.74),
+)  # fmt: skip
 
 
 class Desk:
     """A person's keys, the steward that passes them on, and the loop's end of it; nothing runs by itself."""
 
-    def __init__(self, session: Session, unattended: bool = False) -> None:
+    def __init__(self, session: Session, unattended: bool = False, drive: KeyDrive | None = None) -> None:
         self.clock = VirtualClock()
         session.clock = self.clock  # type: ignore[assignment]
-        self.session, self.steward = session, Steward(session, unattended)
+        self.session, self.steward = session, Steward(session, unattended, drive)
         self.keys = Keys(session, self.steward, None)  # type: ignore[arg-type]
         told = {"pedals": "", "unattended": unattended}
         self.loop = OperatorInput(told, {OPERATOR.name: session.reader(OPERATOR.name)}, session.control)
@@ -32,7 +39,7 @@ class Desk:
     def look(self, typed: str = "") -> bool:
         """The command line looks at its keys; whether they were typed blind."""
         blind = self.steward.look()
-        for key in typed:
+        for key in split_keys(typed):
             self.keys.press(key, blind)
         return blind
 
@@ -53,7 +60,7 @@ class Desk:
 
 @pytest.fixture
 def session(tmp_path: Path) -> Iterator[Session]:
-    made = Session(tmp_path, [OPERATOR], [])
+    made = Session(tmp_path, [OPERATOR, DRIVE], [])
     yield made
     for memory in made.memories.values():
         os.close(memory.fd)
@@ -107,6 +114,36 @@ def test_the_e_stop_is_pressed_by_a_blind_key_too(desk: Desk) -> None:
     desk.pass_time(600, looking=False)
     desk.look("x")
     assert desk.session.control.estop
+
+
+@pytest.mark.parametrize(
+    ("typed", "estop"), [("\x1b", True), ("x", True), ("\x1b[A", False), ("\x1bOB \x1b[1;5C", False)]
+)
+def test_an_arrow_key_is_no_escape_key(desk: Desk, typed: str, estop: bool) -> None:
+    desk.look(typed)
+    assert desk.session.control.estop is estop
+    assert desk.steward.enable is False or " " in typed  # what nobody knows releases
+
+
+def test_a_base_stands_when_its_keys_are_blind_whoever_holds_enable(session: Session) -> None:
+    """A foot may hold enable while the keys drive."""
+    desk = Desk(session, drive=KeyDrive(BASE))
+    desk.look("uu")
+    desk.pass_time(300, looking=True)
+    wish = session.reader(DRIVE.name)
+    assert wish.latest().array("wish")[0] > 0.1  # type: ignore[union-attr]
+    desk.pass_time(390, looking=False)
+    assert wish.latest().array("wish")[0] > 0.1  # type: ignore[union-attr]
+    desk.pass_time(60, looking=False)
+    assert wish.latest().array("wish")[:3].tolist() == [0.0, 0.0, 0.0]  # type: ignore[union-attr]
+
+
+def test_a_reset_typed_blind_is_not_obeyed(desk: Desk) -> None:
+    desk.session.control.press_estop()
+    desk.pass_time(600, looking=False)
+    desk.look("r")
+    desk.steward.pass_on()
+    assert not desk.loop.step(desk.clock.now(), State.ESTOP).reset
 
 
 def test_a_program_that_holds_enable_needs_no_keyboard(session: Session) -> None:

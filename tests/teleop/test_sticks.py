@@ -41,11 +41,11 @@ def test_sticks_stay_within_limits_and_slew(plan: list[tuple[float, float, float
 @given(axis, axis)
 def test_a_centred_stick_is_rest_and_more_is_more(a: float, b: float) -> None:
     shape = StickShape()
-    pa, pb = (float(shape.shaped(np.array([v]))[0]) for v in (a, b))
+    pa, pb = (float(shape.part(shape.travel(np.array([v])))[0]) for v in (a, b))
     assert (pa == 0.0) == (abs(a) <= shape.dead_band)
     if 0 <= a <= b:
         assert pa <= pb <= 1.0
-    assert float(shape.shaped(np.array([-a]))[0]) == -pa
+    assert float(shape.part(shape.travel(np.array([-a])))[0]) == -pa
 
 
 def test_the_whole_range_and_the_height_that_stays() -> None:
@@ -59,8 +59,11 @@ def test_the_whole_range_and_the_height_that_stays() -> None:
     assert still[3] == pytest.approx(down[3])
     lowest = held(stick, (0.0, 0.0, 0.0, -1.0), 800, 800 * TICK)[-1]
     assert lowest[3] == LOW[3]
+    held(stick, (1.0, 0.0, 0.0, 0.0), 10, 1600 * TICK)
     stick.reset()
-    np.testing.assert_allclose(stick(0, np.zeros(4)), HOME)
+    np.testing.assert_allclose(stick(0, np.zeros(4)), (0.0, 0.0, 0.0, LOW[3]))
+    stick.stand_at(0.5)
+    np.testing.assert_allclose(stick(TICK, np.zeros(4)), (0.0, 0.0, 0.0, 0.5))
 
 
 def test_a_gap_is_no_jump() -> None:

@@ -28,7 +28,7 @@ def test_the_address_says_where_the_data_are() -> None:
 
 @pytest.mark.realtime
 @pytest.mark.parametrize("at_once", [False, True])
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_recording_in_a_browser(tmp_path: Path, how: signal.Signals, at_once: bool) -> None:
     session = record(tmp_path / "session", seconds=0.2)
     (tmp_path / "tmp").mkdir()

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +12,7 @@ from telerig.policies.body.evaluation import report
 from telerig.policies.body.evaluation.cases import CASES, Case
 from telerig.policies.body.evaluation.trial import Order, Trial, run
 from telerig.policies.body.load import body_policy, load_manifest
-from telerig.policies.evaluate import one_thread, worker
+from telerig.policies.processes import spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +54,7 @@ def evaluate(request: Request, done: Callable[[float], None] = lambda share: Non
     orders = [order for case in possible for order in _orders(request, case)]
     found: list[Trial | None] = [None] * len(orders)
     total, over = sum(o.case.seconds for o in orders), 0.0
-    for index, trial in _trials(orders, request.processes):
+    for index, trial in spread(run, orders, request.processes, lambda order: order.case.seconds):
         found[index] = trial
         over += orders[index].case.seconds
         done(over / total)
@@ -92,23 +89,3 @@ def _row(case: Case, own: Sequence[tuple[Order, Trial]]) -> dict[str, Any]:
     if not case.grid:
         return report.row(case, [t for _, t in own])
     return report.dead_band_row(case, {g: [t for o, t in own if max(o.command[:3]) == g] for g in case.grid})
-
-
-def _trials(orders: Sequence[Order], processes: int) -> Iterator[tuple[int, Trial]]:
-    count = min(processes or len(os.sched_getaffinity(0)), len(orders))
-    one_thread()
-    if count <= 1:
-        for i, order in enumerate(orders):
-            yield i, run(order)
-        return
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=spawn, initializer=worker, initargs=(os.getpid(),)) as pool:
-        # the longest first, lest one process finishes alone
-        ordered = sorted(range(len(orders)), key=lambda i: -orders[i].case.seconds)
-        futures = {pool.submit(run, orders[i]): i for i in ordered}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise

@@ -102,6 +102,9 @@ def test_levels_follow_the_falls_of_their_own_mode() -> None:
     assert curriculum.levels.walk == 0.2
     assert curriculum.levels.speed == 0.3
     assert curriculum.levels.push == 0.1
+    for _ in range(400):
+        curriculum.update((5, 5), (2000, 1000))  # 2.5 in 1,000, as pushes make; 5
+    assert curriculum.levels == Levels(1.0, 0.2, 0.3, 0.1)
     for _ in range(500):
         curriculum.update((0, 0), (1000, 1000))
     assert curriculum.levels == Levels(1.0, 1.0, 1.0, 0.8)

@@ -1,0 +1,29 @@
+"""How a robot on its own feet goes down when the session ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from telerig.hardware.legs import Balance
+from telerig.teleop.body import LOWER_M_S
+
+from .walker import HEIGHTS, Walker
+
+pytest.importorskip("onnxruntime")
+
+
+def test_it_goes_down_no_faster_than_by_the_pedals_though_the_policy_has_no_slew(tmp_path: Path) -> None:
+    walker = Walker(tmp_path, rise_s=0.5, settle_s=0.2)
+    with walker.session:
+        walker.engage()
+        walker.run(1.2)
+        walker.wishes.clear()
+        walker.body._drive._policy._shaper._step[:] = np.inf  # as homie_g1's manifest, which gives no slew
+        walker.body.lower(walker.session.clock.now())
+        walker.run(0.7, Balance.LIMP)
+        heights = np.array(walker.wishes)[:, 3]
+    assert heights.min() == HEIGHTS[0]
+    assert np.diff(heights).min() >= -LOWER_M_S / 50 - 1e-9
