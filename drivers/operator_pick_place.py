@@ -7,12 +7,12 @@ again, goes back to its home pose and waits for the next scene.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from telerig.drivers.operator_habits import BLUR_M, ENGAGED, PRESS_NS, THINK_NS, Enable, Late
 from telerig.drivers.operator_motion import ArmMotion, Leg, wandering
 from telerig.hardware.embodiment import load_embodiment
 from telerig.hardware.protocols import StreamReader
@@ -22,12 +22,6 @@ from telerig.hardware.wire.messages import GLOVE_JOINTS
 from telerig.hardware.worlds import pick_place
 
 Vector = NDArray[np.float64]
-DELAY_NS = 150_000_000
-BLUR_M = 0.003
-PRESS_NS = 120_000_000
-THINK_NS = 20_000_000
-RELEASE_NS = 300_000_000
-IDLE_STATES, MATCHING, ENGAGED = (0, 4, 5), 2, 3  # of session/state, see docs/safety.md
 PALM_YAW = 0.15  # rad, the palm's heading at the table
 PALM_ABOVE = 0.062  # m, palm over the table when it grasps
 LIFT = 0.09  # m
@@ -46,18 +40,14 @@ class _Eyes:
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._rng = rng
-        self._seen: deque[Sample] = deque(maxlen=64)
+        self._late = Late()
         self.episode = 0
         self.object, self.target = np.zeros(3), np.zeros(3)
         self._looks = 0
 
     def look(self, newest: Sample | None, now: int) -> None:
         """Take in what is new; see what was there 150 ms ago."""
-        if newest is not None and (not self._seen or newest.seq != self._seen[-1].seq):
-            self._seen.append(newest)
-        shown = None
-        while self._seen and self._seen[0].t_sample <= now - DELAY_NS:
-            shown = self._seen.popleft()
+        shown = self._late(newest, now)
         if shown is None:
             return
         episode = int(shown.array("episode"))
@@ -103,7 +93,8 @@ class PickPlaceOperator:
         self._left_home = list(self._embodiment.group("left_arm").home)
         self._done_episode = 0
         self._phase = "home"
-        self._press_until = self._since = 0
+        self._enable = Enable()
+        self._press_until = 0
         self._next = 0
         self._from: Vector = self._arm.q
 
@@ -166,17 +157,6 @@ class PickPlaceOperator:
             Leg(lambda: place() - 0.10 * along - 0.07 * across + np.array([0.0, 0.0, 0.03]), 0.0, 0.45 * pace),
             Leg(None, 0.0, seconds=0.3),
         ]
-
-    def _enable(self, now: int, state: int) -> bool:
-        """Press once the robot stands still; after a stop let go for a moment, then press again."""
-        if state in (MATCHING, ENGAGED):
-            self._since = 0
-            return True
-        if state not in IDLE_STATES:
-            self._since = now
-            return False
-        self._since = self._since or now
-        return (now - self._since) % (5 * RELEASE_NS) > RELEASE_NS
 
     def _values(self, pose: Vector, enable: bool, press: bool) -> dict[str, dict[str, Sequence[float]]]:
         right = _OPEN + self._arm.grip * (_CLOSED - _OPEN)

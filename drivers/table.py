@@ -42,6 +42,7 @@ EMULATORS = {
 # Virtual operators: they move emulated sensors, never a robot.
 OPERATORS = {
     "pick_place": "telerig.drivers.operator_pick_place:PickPlaceOperator",
+    "shelf_to_table": "telerig.drivers.operator_shelf_to_table:ShelfToTableOperator",
 }
 
 

@@ -90,8 +90,8 @@ def demo(request: DemoRequest) -> dict[str, Any]:
         **figures,
         "operator_success": [len(done), len(operator["trials"])],
         "policy_success": [report.successes, len(report.outcomes)],
-        "operator_interval95": _interval(len(done), len(operator["trials"])),
-        "policy_interval95": _interval(report.successes, len(report.outcomes)),
+        "operator_interval95": interval(len(done), len(operator["trials"])),
+        "policy_interval95": interval(report.successes, len(report.outcomes)),
         "stages_s": watch.stages,
         "dataset": dataset,
         "training": training,
@@ -113,7 +113,8 @@ def demo(request: DemoRequest) -> dict[str, Any]:
     return result
 
 
-def _interval(k: int, n: int) -> list[float]:
+def interval(k: int, n: int) -> list[float]:
+    """Wilson's, for tables; [] without trials."""
     return [round(v, 3) for v in wilson(k, n)] if n else []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,11 @@ from typing import Any
 from telerig.policies.processes import spread
 from telerig.policies.rollout import Outcome, RolloutSpec, rollout
 from telerig.policies.statistics import wilson
+
+
+def why_failed(missing: str, fell: bool) -> str:
+    """The part of a task that was not done, as it stands in tables; "" where nothing is known."""
+    return f"{missing}: fell" if fell and missing else "fell" if fell else missing
 
 
 @dataclass(frozen=True)
@@ -22,8 +28,14 @@ class Report:
         """How many succeeded."""
         return sum(o.success for o in self.outcomes)
 
+    @property
+    def failed_at(self) -> dict[str, int]:
+        """How many failed in which part of the task, falls named as such; {} where nothing is known of parts."""
+        causes = [why_failed(o.missing, o.fell) for o in self.outcomes if not o.success]
+        return dict(Counter(cause for cause in causes if cause))
+
     def to_json(self) -> dict[str, Any]:
-        """``success`` [k, n], Wilson interval, per-seed outcomes."""
+        """``success`` [k, n], Wilson interval, failures by part of the task, per-seed outcomes."""
         n = len(self.outcomes)
         low, high = wilson(self.successes, n)
         return {
@@ -31,6 +43,7 @@ class Report:
             "interval95": [round(low, 4), round(high, 4)],
             "seconds_mean": round(sum(o.seconds for o in self.outcomes if o.success) / max(1, self.successes), 3),
             "not_engaged": sum(not o.engaged for o in self.outcomes),
+            "failed_at": self.failed_at,
             "rollouts": [
                 {"seed": o.seed, "success": o.success, "seconds": round(o.seconds, 3), "digest": o.digest[:16]}
                 for o in self.outcomes

@@ -12,6 +12,7 @@ from telerig.policies.rollout import REPLAY, Outcome, RolloutSpec, rollout_spec
 from telerig.teleop.bench.machine import machine
 from telerig.teleop.bench.origin import origin
 from telerig.teleop.bench.report import progress, show
+from telerig.teleop.operators import LIMIT_S, operator_limit
 from telerig.teleop.replay_run import virtual_rig
 from telerig.teleop.rig import Rig, load_rig
 
@@ -28,9 +29,10 @@ class EvalRequest:
     ablate: tuple[str, ...]
     freeze: tuple[str, ...]
     unplug: tuple[str, ...]
-    limit: float
+    limit: float | None  # None: the virtual operator's own, or that of pick and place
     record: Path | None
     as_json: bool
+    body: str = ""
 
 
 def _specs(request: EvalRequest, rig: Rig) -> list[RolloutSpec]:
@@ -43,13 +45,16 @@ def _specs(request: EvalRequest, rig: Rig) -> list[RolloutSpec]:
         raise ConfigError(f"--agent {request.agent}: 'operator', a checkpoint folder or replay:RECORDING is right")
     if request.record is not None and request.record.exists():
         raise ConfigError(f"--record {request.record}: exists; choose a new folder")
+    limit = request.limit
+    if limit is None:
+        limit = operator_limit(rig) if request.agent == "operator" else LIMIT_S
     faults: dict[str, tuple[str, dict[str, float]]] = {d: ("freeze", {}) for d in request.freeze}
     specs = []
     for seed in range(request.seed, request.seed + request.episodes):
         folder = "" if request.record is None else str(request.record / f"seed_{seed:06d}")
         specs.append(
             rollout_spec(
-                rig, request.agent, seed, limit_s=request.limit, ablate=request.ablate, faults=faults,
+                rig, request.agent, seed, limit_s=limit, ablate=request.ablate, faults=faults,
                 unplug=request.unplug, record=folder,
             )
         )  # fmt: skip
@@ -58,7 +63,7 @@ def _specs(request: EvalRequest, rig: Rig) -> list[RolloutSpec]:
 
 def run(request: EvalRequest) -> Report:
     """Evaluate, show, print.  :raises ConfigError, DataError: a wrong rig, agent or option; nothing runs."""
-    rig = load_rig(request.rig)
+    rig = load_rig(request.rig, body=request.body)
     specs, measured = _specs(request, rig), origin()
     finished = 0
     with progress(f"eval {request.agent}") as advance:

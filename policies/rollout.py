@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from telerig.hardware.errors import ConfigError
+from telerig.hardware.legs import Balance
 from telerig.policies.checkpoint import load_spec
 from telerig.policies.chunk import chunk_stream
 from telerig.policies.rigs import policy_rig
 from telerig.teleop.episodes import EpisodeCommand
 from telerig.teleop.live import COCKPIT
 from telerig.teleop.operators import rig_hand
+from telerig.teleop.phases import Progress
 from telerig.teleop.plan import rig_as_told, rig_from_told
 from telerig.teleop.replay_run import virtual_rig
 from telerig.teleop.rig import Rig
@@ -52,7 +54,12 @@ class RolloutSpec:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How it went.  ``digest``: of the robot's measured joints at every tick, for comparing runs bit for bit."""
+    """How it went.
+
+    :param digest: of the robot's measured joints at every tick, for comparing runs bit for bit.
+    :param missing: the first part of the task that was never done, where the world tells parts.
+    :param fell: a robot on its own feet did; that ends a rollout.
+    """
 
     seed: int
     success: bool
@@ -60,6 +67,8 @@ class Outcome:
     engaged: bool
     joints: tuple[float, ...]
     digest: str
+    missing: str = ""
+    fell: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -106,6 +115,8 @@ class _Watch:
         assert target.state is not None
         self._state, self._field = session.readers[target.state[0]], target.state[1]
         self._truth = session.readers[f"{worlds[0]}/truth"]
+        self.progress = Progress(self._truth.spec)
+        self._balance = [reader for name, reader in session.readers.items() if name.endswith("/balance")]
         self._hash = hashlib.sha256()
         self.joints: tuple[float, ...] = ()
 
@@ -116,7 +127,16 @@ class _Watch:
             self._hash.update(values.tobytes())
             self.joints = tuple(values.tolist())
         truth = self._truth.latest()
-        return truth is not None and bool(truth.array("success"))
+        if truth is None:
+            return False
+        self.progress.look(truth)
+        return bool(truth.array("success"))
+
+    @property
+    def fell(self) -> bool:
+        """A robot on its own feet lies on the floor."""
+        found = (reader.latest() for reader in self._balance)
+        return any(s is not None and int(s.array("state")) == Balance.FALLEN for s in found)
 
     @property
     def digest(self) -> str:
@@ -133,7 +153,7 @@ def rollout(spec: RolloutSpec, on_step: Callable[[VirtualSession], None] = lambd
         session.scene(1, spec.seed, reset_robot=True)
         engaged_at, success, now = None, False, session.clock.now()
         limit = now + int(ENGAGE_LIMIT_S * 1e9)
-        while now < limit and not success:
+        while now < limit and not success and not watch.fell:
             status = session.step()
             on_step(session)
             now = session.clock.now()
@@ -148,4 +168,7 @@ def rollout(spec: RolloutSpec, on_step: Callable[[VirtualSession], None] = lambd
             session.episode(EpisodeCommand.KEEP, "success" if success else "failure")
             session.step()
         seconds = 0.0 if engaged_at is None else (now - engaged_at) / 1e9
-        return Outcome(spec.seed, success, seconds, engaged_at is not None, watch.joints, watch.digest)
+        missing = "" if success else watch.progress.missing
+        return Outcome(
+            spec.seed, success, seconds, engaged_at is not None, watch.joints, watch.digest, missing, watch.fell
+        )  # fmt: skip

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
+from importlib import import_module
 from typing import Any
 
 from telerig.drivers import table
 from telerig.hardware.errors import ConfigError
 from telerig.teleop.hand_process import Hand
 from telerig.teleop.rig import Rig
+
+LIMIT_S = 8.0  # for a task, where its operator says no other
 
 
 def operator_settings(rig: Rig, seed: int) -> dict[str, Any]:
@@ -34,3 +37,10 @@ def rig_hand(rig: Rig, seed: int) -> Hand:
     from telerig.teleop.hand_process import load_hand
 
     return load_hand(operator_settings(rig, seed))
+
+
+def operator_limit(rig: Rig) -> float:
+    """Seconds that the rig's virtual operator may take for its task.  :raises ConfigError: as :func:`operator_settings`."""
+    told = operator_settings(rig, 0)
+    module, _, name = told["factory"].partition(":")
+    return float(getattr(getattr(import_module(module), name), "limit_s", LIMIT_S))

@@ -7,6 +7,8 @@ See docs/rigs.md for the format and rigs/ for examples.  ``[devices.NAME]`` has 
 from __future__ import annotations
 
 import dataclasses
+import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any
@@ -101,10 +103,11 @@ class Rig:
         return self.path.with_suffix(".calibration.json")
 
 
-def load_rig(path: Path, emulate: bool = False) -> Rig:
+def load_rig(path: Path, emulate: bool = False, body: str = "") -> Rig:
     """Read and check a rig file.
 
     :param emulate: run every device that has an emulator against it, whatever the file says.
+    :param body: a body policy, by name or a manifest's path, instead of the file's.
     :raises ConfigError: every mistake found, one line each: file, key, what is allowed.
     """
     try:
@@ -114,7 +117,27 @@ def load_rig(path: Path, emulate: bool = False) -> Rig:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}")
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not TOML: {error}")
+    if body:
+        text = with_policy(text, body, path)
+        raw = tomllib.loads(text)
     return parse_rig(raw, path, text, emulate)
+
+
+def with_policy(text: str, policy: str, path: Path) -> str:
+    """A rig file's text with another ``body.policy``; the text travels to the session's processes and into its record.
+
+    :raises ConfigError: the file has no such line in a ``[body]`` table.
+    """
+    policy = str(Path(policy).resolve()) if policy.endswith(".toml") else policy
+    before, header, table = text.partition("\n[body]")
+    own, rest = table, ""
+    if (end := re.search(r"^\[", table, re.MULTILINE)) is not None:
+        own, rest = table[: end.start()], table[end.start() :]
+    own = re.sub(r"^model\s*=.*$", "", own, flags=re.MULTILINE)
+    own, found = re.subn(r"^policy\s*=.*$", lambda _: f"policy = {json.dumps(policy)}", own, flags=re.MULTILINE)
+    if not header or not found:
+        raise ConfigError(f"{path}: has no line policy = … in a table [body]: nothing there needs a body policy")
+    return before + header + own + rest
 
 
 def parse_rig(raw: dict[str, Any], path: Path, text: str, emulate: bool = False) -> Rig:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from telerig.hardware.errors import ConfigError
+from telerig.teleop.body_rig import body_rig
 from telerig.teleop.live import LiveOptions, Steward
 from telerig.teleop.operate import operate, running
-from telerig.teleop.operators import operator_settings
+from telerig.teleop.operators import operator_limit, operator_settings
 from telerig.teleop.plan import plan_devices
 from telerig.teleop.rig import Rig, load_rig
 from telerig.teleop.session import ProcessSpec, Session
@@ -39,6 +40,7 @@ class TeleopRequest:
     view: bool = False
     as_json: bool = False
     folder: Path | None = None  # run folder (ports, logs, journals); None: a temporary one
+    body: str = ""  # a body policy instead of the rig's
 
 
 def teleoperate(request: TeleopRequest) -> dict[str, Any]:
@@ -51,7 +53,7 @@ def teleoperate(request: TeleopRequest) -> dict[str, Any]:
     given = [name for name in ("trials", "seed") if getattr(request, name) is not None]
     if request.operator == "human" and given:
         raise ConfigError(f"--{given[0]} is for --operator virtual; a person ends with q, or with --seconds")
-    rig = load_rig(request.rig, request.emulate)
+    rig = load_rig(request.rig, request.emulate, request.body)
     virtual = request.operator == "virtual"
     options = LiveOptions(
         record=request.record,
@@ -97,7 +99,10 @@ def _trials(request: TeleopRequest, rig: Rig, session: Session, steward: Steward
     world = world_of(plan_devices(rig))
     first = request.seed or 0
     seeds = list(range(first, first + (TRIALS if request.trials is None else request.trials)))
-    return Trials(session, steward, world, seeds, request.record is not None)
+    body = body_rig(rig)
+    return Trials(
+        session, steward, world, seeds, request.record is not None, operator_limit(rig), "" if body is None else body.device
+    )  # fmt: skip
 
 
 def _result(session: Session, trials: Trials | None) -> dict[str, Any]:

@@ -11,24 +11,28 @@ from dataclasses import dataclass
 
 from telerig.hardware.errors import ConfigError
 from telerig.hardware.events import Level
+from telerig.hardware.legs import Balance
 from telerig.hardware.scene import SceneRequest
 from telerig.teleop.episodes import EpisodeCommand, put_away
 from telerig.teleop.live import Steward
+from telerig.teleop.operators import LIMIT_S
+from telerig.teleop.phases import Progress
 from telerig.teleop.plan import DevicePlan
 from telerig.teleop.session import Session
 
-LIMIT_S = 8.0  # for the task, from the operator's press of *episode* on
 GRACE_S = 30.0  # to be engaged and begin
+REST_S = 2.5  # before a walking robot is put back: who wears it, and has ended the task, takes the arms home
 
 
 @dataclass(frozen=True)
 class Trial:
-    """How one went."""
+    """How one went.  ``missing``: the first part of the task that was never done, where the world tells."""
 
     seed: int
     success: bool
     seconds: float
     reason: str = ""
+    missing: str = ""
 
 
 def say_newest(session: Session, results: Sequence[Trial], planned: int) -> None:
@@ -42,12 +46,23 @@ def say_newest(session: Session, results: Sequence[Trial], planned: int) -> None
 class Trials:
     """Poll :meth:`step` several times a second; it is done when all trials are.
 
+    A robot on its own feet is put back where it began, and picked up when it fell: that e-stop, and no other, is reset.
+
     :param world: the simulated world's device.  :param recording: whether a recorder runs (labels are sent to it).
+    :param limit_s: for the task, from the operator's press of *episode* on.
+    :param walker: the robot's device, if it stands on its own feet; else "".
     """
 
-    def __init__(self, session: Session, steward: Steward, world: str, seeds: list[int], recording: bool) -> None:
+    def __init__(
+        self, session: Session, steward: Steward, world: str, seeds: list[int], recording: bool, limit_s: float = LIMIT_S,
+        walker: str = "",
+    ) -> None:  # fmt: skip
         self._session, self._steward, self._recording = session, steward, recording
+        self._limit_s, self._walks = limit_s, bool(walker)
+        self._balance = session.reader(f"{walker}/balance") if walker else None
         self._truth = session.reader(f"{world}/truth")
+        self._progress = Progress(self._truth.spec)
+        self._reset_asked = 0
         self._presses = session.reader("loop/episode").tap()
         self._seeds = seeds
         self.results: list[Trial] = []
@@ -66,9 +81,12 @@ class Trials:
     def _scene(self) -> None:
         now = self._session.clock.now()
         number = len(self.results)
-        request = SceneRequest(number + 1, self._seeds[number])
+        request = SceneRequest(number + 1, self._seeds[number], reset_robot=self._walks)
         self._session.writer("session/scene").write(request.to_sample(now))
-        self._asked, self._begun = now, 0
+        if self._walks and self._recording:
+            self._steward.episode(EpisodeCommand.DISCARD)  # a press that crossed the end of the last trial began one
+        self._asked, self._begun, self._resting = now, 0, False
+        self._progress.reset()
 
     def step(self) -> bool:
         """Look at what happened; whether all is done."""
@@ -76,6 +94,10 @@ class Trials:
             return self.done
         now = self._session.clock.now()
         presses = len(self._presses.read()[0])
+        if self._resting:
+            if now - self._ended > REST_S * 1e9:
+                self._scene()
+            return False
         if not self._begun:
             if presses:
                 self._begun = now
@@ -84,27 +106,55 @@ class Trials:
                 self._end(False, 0.0, "the operator did not begin")
                 return self.done
         if not self._begun:
+            self._pick_up(now)
             return False
+        self._look()
         seconds = (now - self._begun) / 1e9
         if presses:
-            self._end(self._succeeded() and seconds <= LIMIT_S, seconds, "")
-        elif seconds > LIMIT_S + 2.0:
-            if self._recording:
-                self._steward.episode(EpisodeCommand.DISCARD)
-            self._end(False, seconds, "took too long")
+            self._end(self._succeeded() and seconds <= self._limit_s, seconds, "")
+        elif self._fallen:
+            self._give_up(seconds, "fell")
+        elif seconds > self._limit_s + 2.0:
+            self._give_up(seconds, "took too long")
         return self.done
+
+    def _look(self) -> None:
+        truth = self._truth.latest()
+        if truth is not None and int(truth.array("episode")) == len(self.results) + 1:
+            self._progress.look(truth)
 
     def _succeeded(self) -> bool:
         truth = self._truth.latest()
         return truth is not None and bool(truth.array("success"))
 
+    @property
+    def _fallen(self) -> bool:
+        balance = self._balance.latest() if self._balance is not None else None
+        return balance is not None and Balance(int(balance.array("state"))) is Balance.FALLEN
+
+    def _pick_up(self, now: int) -> None:
+        """After a fall: the robot hangs in its gantry again; ask for the reset of the e-stop once a second."""
+        if self._fallen and now - max(self._asked, self._reset_asked) > 1_000_000_000:
+            self._reset_asked = now
+            self._steward.reset()
+
+    def _give_up(self, seconds: float, reason: str) -> None:
+        if self._recording:
+            self._steward.episode(EpisodeCommand.DISCARD)
+        self._end(False, seconds, reason)
+
     def _end(self, success: bool, seconds: float, reason: str) -> None:
-        self.results.append(Trial(self._seeds[len(self.results)], success, seconds, reason))
+        missing = "" if success else self._progress.missing
+        self.results.append(Trial(self._seeds[len(self.results)], success, seconds, reason, missing))
         say_newest(self._session, self.results, len(self._seeds))
         if self._recording and not reason:
             self._steward.episode(EpisodeCommand.LABEL_SUCCESS if success else EpisodeCommand.LABEL_FAILURE)
         self._ended = self._session.clock.now()
-        if len(self.results) < len(self._seeds):
+        if len(self.results) >= len(self._seeds):
+            return
+        if self._walks and not reason:
+            self._resting = True
+        else:
             self._scene()
 
 

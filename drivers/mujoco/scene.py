@@ -92,6 +92,18 @@ class Task:
         )
         return found
 
+    @property
+    def phase_names(self) -> tuple[str, ...]:
+        """What the task consists of, in order; () where it does not say."""
+        return tuple(getattr(self._module, "PHASES", ()))
+
+    def phases(self, data: Any, success: bool) -> tuple[bool, ...]:
+        """What is done of each phase at this instant, on the present body poses."""
+        found: tuple[bool, ...] = self._module.phases(
+            data.xpos[self.object], data.xpos[self.target], data.qpos[:3], success
+        )
+        return found
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scene:

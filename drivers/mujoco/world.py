@@ -116,6 +116,7 @@ class MujocoWorld:
             state.append(ArraySpec("mocap", (model.nmocap, 7)))
         rate = 1e9 / PERIOD_NS
         xyz, pose = ("x", "y", "z"), ("x", "y", "z", "qw", "qx", "qy", "qz")
+        phases = self._phase_names
         truth = (
             ArraySpec("object", (3,), "<f8", "m", xyz, "world"),
             ArraySpec("target", (3,), "<f8", "m", xyz, "world"),
@@ -123,11 +124,18 @@ class MujocoWorld:
             ArraySpec("episode", (), "<i8"),
             ArraySpec("success", (), "<u1"),
             *(() if self.config.hold_pelvis else (ArraySpec("pelvis", (7,), "<f8", "m, 1", pose, "world"),)),
+            *((ArraySpec("phases", (len(phases),), "<u1", "", phases),) if phases else ()),
         )
         return (
             StreamSpec(f"{name}/state", tuple(state), rate),
             StreamSpec(f"{name}/truth", truth, rate / TRUTH_EVERY),
         )
+
+    @property
+    def _phase_names(self) -> tuple[str, ...]:
+        """Of a task of which a walking robot does one part after another."""
+        task = self._scene.task
+        return () if task is None or self.config.hold_pelvis else task.phase_names
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -271,6 +279,8 @@ class MujocoWorld:
         }
         if plant.scene.legs is not None:
             truth["pelvis"] = data.qpos[:7].copy()
+            if task is not None and task.phase_names:
+                truth["phases"] = np.array(task.phases(data, done), np.uint8)
         return truth
 
 

@@ -17,8 +17,9 @@ def evaluate(
     ablate: Annotated[Optional[list[str]], typer.Option(help="images: show the training mean instead.")] = None,  # noqa: UP045
     freeze: Annotated[Optional[list[str]], typer.Option(help="Devices whose emulator freezes.")] = None,  # noqa: UP045
     unplug: Annotated[Optional[list[str]], typer.Option(help="Devices unplugged once engaged.")] = None,  # noqa: UP045
-    limit: Annotated[float, typer.Option(help="Seconds an episode may take.", min=1.0)] = 8.0,
+    limit: Annotated[float | None, typer.Option(help="Seconds an episode may take; the task's own.", min=1.0)] = None,
     record: Annotated[Optional[Path], typer.Option(help="Keep every rollout as a session in this folder.")] = None,  # noqa: UP045
+    body: Annotated[str, typer.Option(help="A body policy by name or manifest, instead of the rig's.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
     """Roll out an agent on unseen seeds in virtual time: same drivers, cockpit, guard; no waiting; repeats bit for bit.
@@ -31,6 +32,6 @@ def evaluate(
     run(
         EvalRequest(
             rig, agent, episodes, seed, processes, tuple(ablate or ()), tuple(freeze or ()), tuple(unplug or ()),
-            limit, record, as_json,
+            limit, record, as_json, body,
         )
     )  # fmt: skip

@@ -21,6 +21,7 @@ def teleop(
     seed: Annotated[int | None, typer.Option(help="With --operator virtual: seed of the first trial (0).")] = None,
     seconds: Annotated[float, typer.Option(help="End by itself after so long; 0: never.", min=0.0)] = 0.0,
     view: Annotated[bool, typer.Option(help="Open the live view (rerun).")] = False,
+    body: Annotated[str, typer.Option(help="A body policy by name or manifest, instead of the rig's.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object, last line.")] = False,
 ) -> None:
     """Drive a robot with your cockpit, at 200 Hz, and record it if you like.
@@ -33,5 +34,7 @@ def teleop(
     from telerig.teleop.teleoperate import TeleopRequest, teleoperate
 
     teleoperate(
-        TeleopRequest(rig, record, task, emulate, dry_run, speed, home, operator, trials, seed, seconds, view, as_json)
+        TeleopRequest(
+            rig, record, task, emulate, dry_run, speed, home, operator, trials, seed, seconds, view, as_json, body=body
+        )
     )

@@ -9,8 +9,8 @@ from telerig.hardware.worlds import shelf_to_table as task
 
 UPRIGHT = (1.0, 0.0, 0.0, 0.0)
 FAR = (0.1, -0.4, 1.0)
-TARGET = (0.9, 1.17, task.TABLE_TOP)
-PLACED = (0.9, 1.17, task.STANDING_Z)
+TARGET = (*task.DISC_LOW, task.TABLE_TOP)
+PLACED = (*task.DISC_LOW, task.STANDING_Z)
 
 
 @settings(deadline=None)
@@ -35,6 +35,27 @@ def test_success_and_every_way_to_miss_it():
     assert not task.success(np.add(PLACED, (0, 0, 0.03)), UPRIGHT, TARGET, [FAR])
     assert not task.success(PLACED, UPRIGHT, TARGET, [FAR, np.add(PLACED, (0, -0.12, 0))])
     assert not task.success(PLACED, (np.cos(0.4), np.sin(0.4), 0.0, 0.0), TARGET, [FAR])
+
+
+def test_what_is_done_of_each_phase():
+    box, disc = task.sample(1).object, task.sample(1).target
+    far, near = (0.0, 0.0, 0.74), (box[0] - 0.4, box[1], 0.74)
+    lifted, over = np.add(box, (0, 0, 0.1)), np.add(disc, (0, 0, 0.2))
+    assert len(task.PHASES) == 4
+    assert task.phases(box, disc, far, False) == (False, False, False, False)
+    assert task.phases(box, disc, near, False) == (True, False, False, False)
+    assert task.phases(lifted, disc, near, False) == (True, True, False, False)
+    assert task.phases(over, disc, np.add(over, (0, -0.4, -0.2)), False) == (True, True, True, False)
+    assert task.phases(np.add(disc, (0, 0, -0.5)), disc, far, False) == (False, False, False, False)
+    assert task.phases(PLACED, TARGET, near, True)[3]
+
+
+def test_the_lid_sticks_out_and_the_box_is_as_high_as_said():
+    shape, lid = task.scene().body("object").geoms
+    assert lid.size[1] > shape.size[1] + 0.02
+    assert lid.pos[2] + lid.size[2] == pytest.approx(task.BOX[2])
+    assert shape.pos[2] - shape.size[2] == pytest.approx(-task.BOX[2])
+    assert shape.pos[2] + shape.size[2] == pytest.approx(lid.pos[2] - lid.size[2])
 
 
 def test_the_box_stays_on_its_shelf_and_the_robot_s_start_is_clear():

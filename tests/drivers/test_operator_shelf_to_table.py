@@ -1,0 +1,113 @@
+"""The operator that walks and carries: every phase, by pedals, exoskeletons and gloves alone, on a robot without physics."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from telerig.drivers.operator_habits import DELAY_NS
+from telerig.drivers.operator_hands import Hands
+from telerig.drivers.operator_shelf_to_table import SQUAT, ShelfToTableOperator
+from telerig.drivers.operator_sight import Sight
+from telerig.hardware.embodiment import load_embodiment
+from telerig.hardware.kinematics import Chain
+from telerig.hardware.rotations import rotation_about
+from telerig.hardware.samples import Sample
+from telerig.teleop.states import State
+
+from .puppet import Puppet
+
+G1 = load_embodiment("g1_like")
+PHASES = [
+    "home", "walk to the shelf", "squat", "grasp", "lift", "back away", "walk to the table", "set down", "let go", "home",
+]  # fmt: skip
+
+
+def until(puppet: Puppet, operator: ShelfToTableOperator, phase: str, presses: int = -1) -> list[str]:
+    """The phases it went through until that one, or so many presses of *episode*."""
+    phases = [operator.phase]
+    for _ in range(4500):
+        if operator.phase == phase or puppet.presses == presses:
+            return phases
+        puppet.step(operator)
+        if operator.phase != phases[-1]:
+            phases.append(operator.phase)
+    raise AssertionError(f"after 45 s at {operator.phase}, {puppet.presses} presses")
+
+
+def test_it_goes_through_every_phase_and_the_box_stands_on_the_disc() -> None:
+    puppet, operator = Puppet(0), ShelfToTableOperator(0)
+    phases = until(puppet, operator, "lift")
+    assert puppet.height == pytest.approx(SQUAT, abs=0.01)
+    assert puppet.done == (True, False, False, False)
+    phases += until(puppet, operator, "set down")[1:]
+    assert puppet.done == (True, True, True, False)
+    assert puppet.presses == 1
+    phases += until(puppet, operator, "", 2)[1:]
+    assert phases == PHASES
+    assert puppet.success
+    assert 20 < puppet.now / 1e9 < 45
+
+
+def test_while_the_robot_does_not_follow_time_stands_still_and_pedals_are_released() -> None:
+    puppet, operator = Puppet(1), ShelfToTableOperator(1)
+    until(puppet, operator, "walk to the shelf")
+    for _ in range(200):
+        puppet.step(operator)
+    before = {s: q.copy() for s, q in operator._hands.q.items()}
+    for state in [State.HOLD] * 30 + [State.DAMPED] * 30:
+        puppet.now += 10_000_000
+        sample = Sample("session/state", puppet.now, puppet.now, {"state": np.array(state, np.uint8)})
+        puppet._streams["session/state"].write(sample)
+        values = operator.step(puppet.now, puppet.readers)
+        at = values["pedals"]["position"]
+    assert at == [0.0, 0.0, 0.0]
+    assert operator.phase == "walk to the shelf"
+    assert all(np.abs(operator._hands.q[s] - q).max() < 0.05 for s, q in before.items())
+    puppet.pedals.reset()  # as the cockpit is when the robot follows again
+    until(puppet, operator, "squat")
+    assert puppet.done[0]
+
+
+def test_a_new_scene_ends_what_was_begun_in_the_last_one() -> None:
+    puppet, operator = Puppet(2), ShelfToTableOperator(2)
+    until(puppet, operator, "squat")
+    puppet.episode, puppet.at, puppet.heading = 2, np.zeros(2), 0.0
+    until(puppet, operator, "home")
+    assert until(puppet, operator, "squat") == ["home", "walk to the shelf", "squat"]
+    assert puppet.presses == 2
+
+
+def test_palms_go_to_either_side_level_however_the_pelvis_leans_and_no_joint_is_too_fast() -> None:
+    hands = Hands(G1, lambda t: np.zeros(3))
+    hands.lean = rotation_about((0, 1, 0), -0.2)
+    last = {s: q.copy() for s, q in hands.q.items()}
+    fastest = np.array(G1.group("left_arm").velocity) * 0.02 + 1e-9
+    for _ in hands.move(0.02, lambda: np.array([0.33, 0.04, 0.05]), 0.12, 1.0, 0.5):
+        for side, q in hands.q.items():
+            assert (np.abs(q - last[side]) <= fastest).all()
+            last[side] = q.copy()
+    for _ in range(20):
+        hands.reach(0.02)
+    held = dict.fromkeys(G1.group("waist").joints, 0.0)
+    for side, y in (("left", 0.16), ("right", -0.08)):
+        pose = Chain.from_mjcf(G1.model_path, "pelvis", f"{side}_palm", held).forward(hands.q[side])
+        np.testing.assert_allclose(hands.lean.T @ pose[:3, 3], (0.33, y, 0.05), atol=2e-3)
+        np.testing.assert_allclose(hands.lean.T @ pose[:3, :3], np.eye(3), atol=0.02)
+    assert hands.grip == 1.0
+
+
+def test_it_sees_late_and_through_the_sway_of_a_stride() -> None:
+    sight = Sight(np.random.default_rng(0))
+    for k in range(500):
+        now = k * 10_000_000
+        y = 0.04 * np.sin(2 * np.pi * k / 80)
+        pelvis = np.array([0.004 * k, y, 0.74, np.cos(0.1), 0.0, 0.0, np.sin(0.1)])
+        truth = {"object": np.ones(3), "target": np.zeros(3), "pelvis": pelvis, "episode": np.array(1)}
+        sight.look(Sample("world/truth", now, now, truth, seq=k), now)
+    shown = 0.004 * (499 - DELAY_NS / 1e7)
+    assert sight.pelvis[0] == pytest.approx(shown, abs=0.02)
+    assert abs(sight.steady[1]) < 0.025
+    assert sight.heading == pytest.approx(0.2, abs=0.02)
+    np.testing.assert_allclose(sight.box, 1.0, atol=5e-3)
+    np.testing.assert_allclose(sight.place(sight.pelvis), 0.0, atol=1e-9)
