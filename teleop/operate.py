@@ -16,6 +16,7 @@ from rich.live import Live
 from telerig.hardware.errors import DeviceError, DeviceIdentityError
 from telerig.hardware.events import Level
 from telerig.teleop import realtime
+from telerig.teleop.body_rig import body_rig
 from telerig.teleop.episodes import EpisodeCommand
 from telerig.teleop.keyboard import Keyboard, remote_terminal, split_keys, to_nowhere
 from telerig.teleop.keyboard_drive import HELP, KeyDrive
@@ -111,7 +112,8 @@ def operate(
     """
     keyboard_enable = not any(name.endswith("/pedals") for name in session.memories)
     console = Console(stderr=True)
-    screen = Screen(session, rig.name, keyboard_enable, recording, HELP if steward.drive is not None else "")
+    drive = HELP if steward.drive is not None else ""
+    screen = Screen(session, rig.name, keyboard_enable, recording, drive, body_rig(rig))
     if not realtime.fifo_granted():
         session.say(Level.WARNING, "session.no_realtime", "real-time priorities are refused here: expect jitter")
     if (how := remote_terminal()) and (keyboard_enable or steward.drive is not None):

@@ -19,7 +19,9 @@ from rich.text import Text
 from telerig.hardware import events
 from telerig.hardware.events import Event, Level
 from telerig.teleop import session_state
+from telerig.teleop.body_rig import BodyRig
 from telerig.teleop.episodes import RecorderState
+from telerig.teleop.screen_body import body_line
 from telerig.teleop.session import Session
 from telerig.teleop.session_state import SessionState
 from telerig.teleop.states import TEXT, State
@@ -58,8 +60,17 @@ class Rates:
 class Screen:
     """Collects what happened and renders it.  :meth:`bell` says whether to ring."""
 
-    def __init__(self, session: Session, rig_name: str, keyboard: bool, recording_to: str, drive: str = "") -> None:
+    def __init__(
+        self,
+        session: Session,
+        rig_name: str,
+        keyboard: bool,
+        recording_to: str,
+        drive: str = "",
+        body: BodyRig | None = None,
+    ) -> None:
         self._session, self._rig, self._keyboard, self._folder = session, rig_name, keyboard, recording_to
+        self._body = body  # of a robot on its own feet
         self._drive = f"{drive}\n" if drive else ""  # what the keyboard does as pedals
         self._shown = [n for n in session.memories if not any(n.endswith(h) or n.startswith(h) for h in HIDDEN)]
         self._taps = {n: session.reader(n).tap(0) for n in session.memories if n.endswith("/events")}
@@ -130,6 +141,9 @@ class Screen:
             )
         late = "" if state.overruns == 0 else f"   {state.overruns} periods skipped"
         lines.append(f"  {(now - self._started) / 1e9:6.1f} s   loop {state.period_error / 1e6:5.2f} ms late{late}\n")
+        if self._body is not None:
+            newest = self._session.reader(f"{self._body.device}/balance").latest()
+            lines.append_text(body_line(newest, self._body.calm)).append("\n")
         lines.append_text(self._recording())
         return Panel(lines, title=f"telerig · {self._rig}", border_style=COLOURS[state.state].split()[-1])
 
