@@ -14,14 +14,14 @@ STARTS = {
         2**63: "0x1.eb5078387f7c8p-3 -0x1.650f6e31b49cdp-3 0x1.20694b7300ee6p-2 -0x1.6f2163f562e14p-5",
     },
     "shelf_to_table": {
-        0: "0x1.372998cadfc01p+0 -0x1.792e736320f47p-5 0x1.8757ab29b729cp-1 0x1.24180780af3c5p+0",
-        7: "0x1.370a7d81ad841p+0 0x1.4565c58efd47cp-4 0x1.05805e3b0d6a4p+0 0x1.274c973863d84p+0",
-        2**63: "0x1.38f2bb0919f6ap+0 0x1.3c0e55f839928p-6 0x1.0dcbc78712f20p+0 0x1.2a5eb3e232117p+0",
+        0: "0x1.9d8fff3146268p+0 -0x1.792e736320f47p-5 0x1.397e5832627b9p-1 0x1.70b980cb524e2p+0",
+        7: "0x1.9d70e3e813ea7p+0 0x1.4565c58efd47cp-4 0x1.aa58670625a03p-1 0x1.71cb06088e822p+0",
+        2**63: "0x1.9f59216f805d1p+0 0x1.3c0e55f839928p-6 0x1.b890893f53ad8p-1 0x1.72d10f967dea8p+0",
     },
 }
 THOUSAND = {
     "pick_place": "0dce478fac65ff3bdfd64948b2265e5ce0e2ca56a2c34e233357f767ae00f690",
-    "shelf_to_table": "9af6e25943d0c53ca7fc879dedc32ab936d3a9c2925fa36b6c620c38f56abb23",
+    "shelf_to_table": "2b6c3d183028fd03881181c0ecc2a3dbdeba6eabb89fda40eb29ee686024afd2",
 }
 
 
