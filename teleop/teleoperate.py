@@ -11,7 +11,7 @@ from typing import Any
 
 from telerig.hardware.errors import ConfigError
 from telerig.teleop.body_rig import body_rig
-from telerig.teleop.live import LiveOptions, Steward
+from telerig.teleop.live import LiveOptions, Steward, is_simulated
 from telerig.teleop.operate import operate, running
 from telerig.teleop.operators import operator_limit, operator_settings
 from telerig.teleop.plan import plan_devices
@@ -96,12 +96,13 @@ def operator_process(rig: Rig, seed: int) -> ProcessSpec:
 
 
 def _trials(request: TeleopRequest, rig: Rig, session: Session, steward: Steward) -> Trials:
-    world = world_of(plan_devices(rig))
+    plans = plan_devices(rig)
     first = request.seed or 0
     seeds = list(range(first, first + (TRIALS if request.trials is None else request.trials)))
     body = body_rig(rig)
     return Trials(
-        session, steward, world, seeds, request.record is not None, operator_limit(rig), "" if body is None else body.device
+        session, steward, world_of(plans), seeds, request.record is not None, operator_limit(rig),
+        "" if body is None else body.device, is_simulated(plans),
     )  # fmt: skip
 
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from telerig.hardware.errors import ConfigError
 from telerig.hardware.events import Level
-from telerig.hardware.legs import Balance
+from telerig.hardware.samples import Sample
 from telerig.hardware.scene import SceneRequest
 from telerig.teleop.episodes import EpisodeCommand, put_away
+from telerig.teleop.falls import Falls
 from telerig.teleop.live import Steward
 from telerig.teleop.operators import LIMIT_S
 from telerig.teleop.phases import Progress
@@ -21,6 +22,7 @@ from telerig.teleop.plan import DevicePlan
 from telerig.teleop.session import Session
 
 GRACE_S = 30.0  # to be engaged and begin
+LATE_S = 1.0  # a press so soon after the scene was new belongs to the trial before: nobody begins that early
 REST_S = 2.5  # before a walking robot is put back: who wears it, and has ended the task, takes the arms home
 
 
@@ -46,23 +48,25 @@ def say_newest(session: Session, results: Sequence[Trial], planned: int) -> None
 class Trials:
     """Poll :meth:`step` several times a second; it is done when all trials are.
 
-    A robot on its own feet is put back where it began, and picked up when it fell: that e-stop, and no other, is reset.
+    A robot on its own feet is put back where it began, also when it fell; that fall's e-stop, and no other, is reset once
+    the world shows that it hangs there.
 
     :param world: the simulated world's device.  :param recording: whether a recorder runs (labels are sent to it).
     :param limit_s: for the task, from the operator's press of *episode* on.
     :param walker: the robot's device, if it stands on its own feet; else "".
+    :param may_reset: whether this program may reset a fall's e-stop: where nothing real moves.
     """
 
     def __init__(
         self, session: Session, steward: Steward, world: str, seeds: list[int], recording: bool, limit_s: float = LIMIT_S,
-        walker: str = "",
+        walker: str = "", may_reset: bool = False,
     ) -> None:  # fmt: skip
         self._session, self._steward, self._recording = session, steward, recording
         self._limit_s, self._walks = limit_s, bool(walker)
-        self._balance = session.reader(f"{walker}/balance") if walker else None
+        balance = session.reader(f"{walker}/balance") if walker else None
+        self._falls = Falls(balance, session.control, may_reset)
         self._truth = session.reader(f"{world}/truth")
         self._progress = Progress(self._truth.spec)
-        self._reset_asked = 0
         self._presses = session.reader("loop/episode").tap()
         self._seeds = seeds
         self.results: list[Trial] = []
@@ -83,9 +87,7 @@ class Trials:
         number = len(self.results)
         request = SceneRequest(number + 1, self._seeds[number], reset_robot=self._walks)
         self._session.writer("session/scene").write(request.to_sample(now))
-        if self._walks and self._recording:
-            self._steward.episode(EpisodeCommand.DISCARD)  # a press that crossed the end of the last trial began one
-        self._asked, self._begun, self._resting = now, 0, False
+        self._asked, self._shown, self._begun, self._resting = now, 0, 0, False
         self._progress.reset()
 
     def step(self) -> bool:
@@ -93,50 +95,53 @@ class Trials:
         if len(self.results) >= len(self._seeds):
             return self.done
         now = self._session.clock.now()
-        presses = len(self._presses.read()[0])
+        fell, presses = self._falls.look(), len(self._presses.read()[0])
         if self._resting:
             if now - self._ended > REST_S * 1e9:
                 self._scene()
-            return False
-        if not self._begun:
-            if presses:
-                self._begun = now
-                presses -= 1
-            elif now - self._asked > GRACE_S * 1e9:
-                self._end(False, 0.0, "the operator did not begin")
-                return self.done
-        if not self._begun:
-            self._pick_up(now)
-            return False
-        self._look()
+        elif not self._begun:
+            self._wait(now, presses, fell)
+        else:
+            self._watch(now, presses)
+        return self.done
+
+    def _wait(self, now: int, presses: int, fell: bool) -> None:
+        """Until the operator begins; a robot that lies is set on its feet before."""
+        if not self._shown and self._truth_now() is not None:
+            self._shown = now
+        early = not self._shown or now - self._shown < LATE_S * 1e9
+        if presses and self._walks and early:
+            if self._recording:
+                self._steward.episode(EpisodeCommand.DISCARD)  # what it began
+        elif presses:
+            self._begun = now
+        elif now - self._asked > GRACE_S * 1e9:
+            self._end(False, 0.0, "the operator did not begin")
+        elif self._shown and fell:
+            self._give_up(0.0, "fell")
+        elif self._shown:
+            self._falls.reset(now, self._shown)
+
+    def _watch(self, now: int, presses: int) -> None:
+        """The trial itself."""
+        if (truth := self._truth_now()) is not None:
+            self._progress.look(truth)
         seconds = (now - self._begun) / 1e9
         if presses:
             self._end(self._succeeded() and seconds <= self._limit_s, seconds, "")
-        elif self._fallen:
+        elif self._falls.lies:
             self._give_up(seconds, "fell")
         elif seconds > self._limit_s + 2.0:
             self._give_up(seconds, "took too long")
-        return self.done
 
-    def _look(self) -> None:
+    def _truth_now(self) -> Sample | None:
+        """What the world says; None while it does not show this trial's scene yet."""
         truth = self._truth.latest()
-        if truth is not None and int(truth.array("episode")) == len(self.results) + 1:
-            self._progress.look(truth)
+        return truth if truth is not None and int(truth.array("episode")) == len(self.results) + 1 else None
 
     def _succeeded(self) -> bool:
-        truth = self._truth.latest()
+        truth = self._truth_now()
         return truth is not None and bool(truth.array("success"))
-
-    @property
-    def _fallen(self) -> bool:
-        balance = self._balance.latest() if self._balance is not None else None
-        return balance is not None and Balance(int(balance.array("state"))) is Balance.FALLEN
-
-    def _pick_up(self, now: int) -> None:
-        """After a fall: the robot hangs in its gantry again; ask for the reset of the e-stop once a second."""
-        if self._fallen and now - max(self._asked, self._reset_asked) > 1_000_000_000:
-            self._reset_asked = now
-            self._steward.reset()
 
     def _give_up(self, seconds: float, reason: str) -> None:
         if self._recording:

@@ -14,7 +14,7 @@ from telerig.teleop.bench.rigs import bench_rig
 
 @contextmanager
 def progress(title: str) -> Iterator[Callable[[float], None]]:
-    """A bar on stderr; yields a function that takes the fraction done."""
+    """A bar on stderr, where that is a terminal; yields a function that takes the fraction done."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -24,13 +24,18 @@ def progress(title: str) -> Iterator[Callable[[float], None]]:
         TextColumn("{task.percentage:3.0f} %"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(title, total=1.0)
 
         def advance(fraction: float) -> None:
             bar.update(task, completed=min(1.0, fraction))
 
-        yield advance
+        try:
+            yield advance
+        except BaseException:
+            bar.live.transient = True  # wiped away: an error is told in one line, without a bar before it
+            raise
 
 
 def show(title: str, result: Mapping[str, Any], as_json: bool) -> None:

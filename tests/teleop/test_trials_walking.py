@@ -1,4 +1,4 @@
-"""Trials of a virtual operator: who judges, what is told of a failure, and which e-stop is reset."""
+"""Trials of a virtual operator: who judges, what is told of a failure, and which e-stop is reset, when."""
 
 from __future__ import annotations
 
@@ -37,12 +37,21 @@ RIGS = Path(__file__).parents[2] / "rigs"
 class Beside:
     """A session and its steward in one, with somebody who presses *episode* and a robot that may fall."""
 
-    def __init__(self, trials: int = 2, walker: str = "robot") -> None:
+    def __init__(self, trials: int = 2, walker: str = "robot", may_reset: bool = True) -> None:
         self.clock, self.control = VirtualClock(), ControlBlock()
         self.streams = {s.name: LocalStream(s) for s in (TRUTH, BALANCE, PRESSED, SCENE, RECORDER)}
         self.told: list[EpisodeCommand] = []
-        self.resets = 0
-        self.trials = Trials(self, self, "world", list(range(trials)), True, 60.0, walker)  # type: ignore[arg-type]
+        self.state = Balance.BALANCING
+        self.trials = Trials(  # type: ignore[arg-type]
+            self,
+            self,
+            "world",
+            list(range(trials)),
+            True,
+            60.0,
+            walker,
+            may_reset,  # type: ignore[arg-type]
+        )
 
     def reader(self, name: str) -> LocalReader:
         return LocalReader(self.streams[name])
@@ -56,8 +65,11 @@ class Beside:
     def episode(self, command: EpisodeCommand, text: str = "") -> None:
         self.told.append(command)
 
-    def reset(self) -> None:
-        self.resets += 1
+    def fall(self) -> int:
+        """As the body does: FALLEN, and its press of the e-stop."""
+        self.state = Balance.FALLEN
+        self.control.press_estop()
+        return self.control.newest_press
 
     def write(self, stream: str, **values: object) -> None:
         now = self.clock.now()
@@ -67,14 +79,14 @@ class Beside:
         self.write("loop/episode", command=np.uint8(1))
 
     def poll(
-        self, seconds: float, phases: tuple[int, int, int] = (0, 0, 0), success: bool = False, state: Balance = Balance.BALANCING
-    ) -> None:  # fmt: skip
-        """Let time pass in the present scene."""
+        self, seconds: float, phases: tuple[int, int, int] = (0, 0, 0), success: bool = False, episode: int = 0
+    ) -> None:
+        """Let time pass in the present scene, or in another one."""
         for _ in range(round(seconds * 1e9 / POLL_NS)):
             self.clock.advance(POLL_NS)
-            episode = len(self.trials.results) + 1
-            self.write("world/truth", episode=episode, success=np.uint8(success), phases=np.array(phases, np.uint8))
-            self.write("robot/balance", state=np.uint8(state))
+            shown = episode or len(self.trials.results) + 1
+            self.write("world/truth", episode=shown, success=np.uint8(success), phases=np.array(phases, np.uint8))
+            self.write("robot/balance", state=np.uint8(self.state))
             self.trials.step()
 
     @property
@@ -87,6 +99,7 @@ class Beside:
 def test_the_world_judges_when_the_operator_presses_again() -> None:
     beside = Beside()
     assert beside.scene == SceneRequest(1, 0, reset_robot=True)
+    beside.poll(3.0)
     beside.press()
     beside.poll(30.0, (1, 0, 0))
     beside.poll(5.0, (1, 1, 1), success=True)
@@ -96,8 +109,8 @@ def test_the_world_judges_when_the_operator_presses_again() -> None:
     assert first.success
     assert first.missing == ""
     assert first.seconds == pytest.approx(35.0, abs=0.3)
-    assert beside.told == [EpisodeCommand.DISCARD, EpisodeCommand.LABEL_SUCCESS]
-    beside.poll(REST_S - 0.3)
+    assert beside.told == [EpisodeCommand.LABEL_SUCCESS]
+    beside.poll(2.2)
     assert beside.scene.episode == 1  # the operator's arms are on their way home
     beside.poll(0.5)
     assert beside.scene == SceneRequest(2, 1, reset_robot=True)
@@ -105,34 +118,122 @@ def test_the_world_judges_when_the_operator_presses_again() -> None:
 
 def test_what_was_once_done_counts_and_what_was_never_done_is_told() -> None:
     beside = Beside()
+    beside.poll(3.0)
     beside.press()
     beside.poll(10.0, (1, 1, 0))  # picked up, and dropped
     beside.poll(1.0, (0, 0, 0))
     beside.press()
     beside.poll(0.1)
     assert [(t.success, t.reason, t.missing) for t in beside.trials.results] == [(False, "", "place")]
-    beside.poll(REST_S + 0.2)
+    beside.poll(REST_S + 3.0)
     beside.press()
     beside.poll(63.0, (1, 0, 0))
     assert [(t.reason, t.missing) for t in beside.trials.results[1:]] == [("took too long", "pick")]
-    new_scene = EpisodeCommand.DISCARD  # of what a late press began
-    assert beside.told == [new_scene, EpisodeCommand.LABEL_FAILURE, new_scene, EpisodeCommand.DISCARD]
+    assert beside.told == [EpisodeCommand.LABEL_FAILURE, EpisodeCommand.DISCARD]
 
 
-def test_after_a_fall_and_only_then_the_e_stop_is_reset() -> None:
+def test_success_counts_only_in_time_and_in_this_trial_s_scene() -> None:
+    beside = Beside(3)
+    for late, episode in ((61.0, 0), (10.0, 7)):
+        beside.poll(REST_S + 3.0)
+        beside.press()
+        beside.poll(late, success=True, episode=episode)
+        beside.press()
+        beside.poll(0.1, success=True, episode=episode)
+    assert [t.success for t in beside.trials.results] == [False, False]
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_press_that_comes_after_its_trial_is_over_begins_nothing(shown: bool) -> None:
     beside = Beside()
+    beside.poll(3.0)
+    beside.press()
+    beside.poll(62.4)
+    assert [t.reason for t in beside.trials.results] == ["took too long"]
+    beside.press()
+    beside.poll(0.2, episode=0 if shown else 1)
+    assert beside.told == [EpisodeCommand.DISCARD] * 2  # the trial's, and what the press began
+    beside.poll(2.0)
+    beside.press()  # the trial's own
+    beside.poll(5.0)
+    beside.press()
+    beside.poll(0.1)
+    assert [t.reason for t in beside.trials.results] == ["took too long", ""]
+    assert beside.trials.results[1].seconds == pytest.approx(5.0, abs=0.3)
+
+
+def fallen(may_reset: bool = True) -> tuple[Beside, int]:
+    """In the first trial, its e-stop pressed; the world does not show the next scene yet."""
+    beside = Beside(may_reset=may_reset)
+    beside.poll(3.0)
     beside.press()
     beside.poll(5.0, (1, 0, 0))
-    beside.poll(0.1, (1, 0, 0), state=Balance.FALLEN)
+    press = beside.fall()
+    beside.poll(0.1, (1, 0, 0))
     assert [(t.reason, t.missing) for t in beside.trials.results] == [("fell", "pick")]
     assert beside.scene == SceneRequest(2, 1, reset_robot=True)
-    assert beside.resets == 0
-    beside.poll(2.5, state=Balance.FALLEN)
-    assert beside.resets == 2
-    beside.poll(5.0, state=Balance.LIMP)
-    assert beside.resets == 2
-    beside.poll(GRACE_S, state=Balance.LIMP)
+    return beside, press
+
+
+def test_a_fall_s_e_stop_is_reset_once_the_world_shows_the_robot_in_its_gantry() -> None:
+    beside, press = fallen()
+    beside.poll(5.0, episode=1)
+    assert beside.control.resets == 0
+    beside.poll(2.5)
+    assert beside.control.resets == 2
+    assert beside.control.asked_press == press
+    beside.control.clear_estop(press)  # the loop grants it
+    beside.state = Balance.LIMP
+    beside.poll(GRACE_S)
+    assert beside.control.resets == 2
     assert beside.trials.results[1].reason == "the operator did not begin"
+
+
+def test_where_something_real_moves_no_program_resets_a_fall() -> None:
+    beside, _ = fallen(may_reset=False)
+    beside.poll(10.0)
+    assert beside.control.resets == 0
+
+
+def test_an_e_stop_that_somebody_pressed_is_not_reset() -> None:
+    beside = Beside()
+    beside.poll(3.0)
+    beside.press()
+    beside.control.press_estop()
+    beside.poll(20.0)
+    assert beside.control.resets == 0
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_press_beside_that_of_the_fall_is_for_a_person_to_reset(when: str) -> None:
+    if when == "before":
+        beside = Beside()
+        beside.poll(3.0)
+        beside.press()
+        beside.control.press_estop()
+        beside.poll(0.2)
+        beside.fall()
+    else:
+        beside, _ = fallen()
+        beside.control.press_estop()
+    beside.poll(10.0)
+    assert [t.reason for t in beside.trials.results] == ["fell"]
+    assert beside.control.resets == 0
+    beside.control.clear_estop(beside.control.newest_press)  # a person did
+    beside.poll(0.2)
+    press = beside.fall()  # and from then on it is as ever
+    beside.poll(2.0)
+    assert beside.control.asked_press == press
+
+
+def test_a_robot_that_falls_before_the_operator_begins_gets_a_new_scene() -> None:
+    beside = Beside()
+    beside.poll(3.0)
+    beside.fall()
+    beside.poll(0.2)
+    assert [t.reason for t in beside.trials.results] == ["fell"]
+    assert beside.scene == SceneRequest(2, 1, reset_robot=True)
+    assert beside.control.resets == 0
 
 
 def test_a_robot_that_is_held_stays_where_it_is_between_trials() -> None:
