@@ -47,7 +47,7 @@ class G1Firmware:
     """:param machine: its ``mode_machine``.  :param watchdog_ns: without a command for so long, it damps.
 
     :param fingers: order of a hand's fingers, by side; :param effort: ``(n,)`` rating of each motor, N m.
-    :ivar joints: every motor's joint, body then hands.
+    :ivar joints: every motor's joint, body then hands;  ``given``: what their motors were last made to do.
     :ivar taken: commands to the body obeyed;  ``hands``: to the hands;  ``refused``: by reason;  ``trips``: how often it
         let go by itself;  ``fastest``: rad/s, of any motor now.
     """
@@ -58,6 +58,7 @@ class G1Firmware:
         n = len(self.joints)
         self._soft = gains(self.joints, {})[:, 2]
         self._motion = Motion(*(np.zeros(n) for _ in range(5)))
+        self.given = self._motion
         self._enabled = np.zeros(n, bool)
         self._guarded = np.zeros(n, bool)  # a hand's motors that time out
         ends = (0, N, N + hg.HAND_MOTORS, n)
@@ -78,6 +79,11 @@ class G1Firmware:
     def damped(self) -> bool:
         """Whether the body lets go now, because nobody has said anything, or not for too long."""
         return "body" not in self._heard or "body" in self._limp
+
+    @property
+    def position(self) -> Array:
+        """Where every motor is, ``(n,)`` rad."""
+        return self._measured[0]
 
     @property
     def fastest(self) -> float:
@@ -158,7 +164,8 @@ class G1Firmware:
                 soft[mine] = self._enabled[mine]
         m, on = self._motion, self._enabled & ~soft
         kd = np.where(soft, self._soft, np.where(on, m.kd, 0.0))
-        return Motion(m.q, np.where(on, m.dq, 0.0), np.where(on, m.tau, 0.0), np.where(on, m.kp, 0.0), kd)
+        self.given = Motion(m.q, np.where(on, m.dq, 0.0), np.where(on, m.tau, 0.0), np.where(on, m.kp, 0.0), kd)
+        return self.given
 
     def _trip(self, part: str) -> None:
         if part not in self._limp:

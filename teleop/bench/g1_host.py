@@ -2,6 +2,7 @@
 
 ``python -m telerig.teleop.bench.g1_host '{"domain": 9, …}'``: the keys of a ``unitree_g1_emulator``.  Prints a JSON line when
 it takes part in DDS.  Reads one JSON object a line: ``{"do": "count"}`` is answered with what it sent, obeyed and refused,
+``{"do": "joints"}`` also with where every joint is (rad) and how stiff its motor (N m/rad),
 ``{"do": "fault", "kind": "silent"}`` makes it misbehave, ``{"do": "press", "buttons": ["L2", "B"]}`` works its remote
 control.  Ends when its input does.
 """
@@ -54,7 +55,11 @@ def _obey(world: Any, request: dict[str, Any]) -> dict[str, Any]:
         firmware.fault(request["kind"])
     elif request["do"] == "press":
         firmware.press(*request["buttons"])
-    return {
+    joints: dict[str, Any] = {}
+    if request["do"] == "joints":
+        now = zip(firmware.joints, firmware.position.tolist(), firmware.given.kp.tolist(), strict=True)
+        joints = {"joints": {name: (q, kp) for name, q, kp in now}}
+    return joints | {
         "t": world.context.clock.now(), "sent": world.sent, "taken": firmware.taken, "hands": firmware.hands,
         "refused": dict(firmware.refused), "trips": firmware.trips, "damped": firmware.damped,
         "overruns": world.overruns, "fastest": float(firmware.fastest),

@@ -6,9 +6,7 @@ import contextlib
 import os
 import signal
 import socket
-import threading
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -16,12 +14,12 @@ import pytest
 from telerig.drivers.unitree_g1 import dds
 from telerig.drivers.unitree_g1.robot import UnitreeG1
 from telerig.hardware.clock import RealClock
-from telerig.hardware.commands import Command, Mode, Source
-from telerig.hardware.errors import CommandRefused, DeviceLost, DeviceOpenError
-from telerig.hardware.events import Event
+from telerig.hardware.errors import DeviceOpenError
 from telerig.hardware.protocols import DeviceContext
 from telerig.hardware.wire import unitree_cdr as cdr
 from telerig.hardware.wire import unitree_hg as hg
+
+from .unitree_host import Host, until
 
 pytestmark = pytest.mark.realtime
 pytest.importorskip("cyclonedds", reason="cyclonedds is not installed")
@@ -30,17 +28,6 @@ pytest.importorskip("mujoco", reason="mujoco is not installed")
 from telerig.teleop.bench.g1 import Emulated, G1Bench, emulated, measure  # noqa: E402
 
 DOMAIN = 100 + os.getpid() % 20 * 6  # and the five after it; others may be testing on this machine, too
-PATIENCE = 400  # tries of 25 ms
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    """Look until a condition holds; the only thing that time decides is when to give up."""
-    pause = threading.Event()
-    for _ in range(PATIENCE):
-        if condition():
-            return
-        pause.wait(0.025)
-    raise AssertionError(f"{what}: not within {PATIENCE / 40:g} s")
 
 
 @pytest.fixture(scope="module")
@@ -52,61 +39,9 @@ def other() -> Iterator[Emulated]:
 @pytest.fixture
 def robot(other: Emulated) -> Iterator[Host]:
     other.ask(do="fault", kind="none")
-    with Host() as host:
+    with Host(DOMAIN) as host:
         yield host
     until(lambda: bool(other.ask(do="count")["damped"]), "the emulator lets go")
-
-
-class Host:
-    """A driver and the worker that is behind it: a thread that reads, and renews the goal it was given.
-
-    Like the real worker it holds when a goal is refused, and goes on: a machine under load may be late by more than the
-    driver allows.
-    """
-
-    def __init__(self, **config: Any) -> None:
-        self.events = list[Event]()
-        self.clock = RealClock()
-        self.robot = UnitreeG1(
-            UnitreeG1.Config(emulated=True, domain=DOMAIN, settle_s=0.0, **config),
-            DeviceContext("robot", self.clock, emit=self.events.append),
-        )
-        self.target = self.robot.targets[0]
-        self.goal: np.ndarray[Any, Any] | None = None
-        self.read = self.seq = 0
-        self.lost: DeviceLost | None = None
-        self.refused = ""
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._work)
-
-    def __enter__(self) -> Host:
-        self.robot.open()
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ending.set()
-        self._thread.join()
-        self.robot.close()
-
-    def _work(self) -> None:
-        try:
-            while not self._ending.is_set():
-                self.read += len(self.robot.read(0.005))
-                if (goal := self.goal) is not None:
-                    self._send(goal)
-        except DeviceLost as error:
-            self.lost = error
-
-    def _send(self, goal: np.ndarray[Any, Any]) -> None:
-        now, self.seq = self.clock.now(), self.seq + 1
-        try:
-            self.robot.send(
-                Command(self.seq, self.target.name, Mode.JOINT_POSITION, goal, Source.OPERATOR, now, (now, now))
-            )
-        except CommandRefused as error:
-            self.refused = str(error)
-            self.robot.hold()
 
 
 def test_it_follows_over_dds(other: Emulated, robot: Host) -> None:
@@ -144,7 +79,7 @@ def test_when_goals_stop_the_driver_holds_then_damps(other: Emulated, robot: Hos
 @pytest.mark.parametrize("kind", ["silent", "corrupt"])
 def test_a_robot_that_is_not_heard_is_lost_and_found(other: Emulated, kind: str) -> None:
     other.ask(do="fault", kind="none")
-    with Host() as host:
+    with Host(DOMAIN) as host:
         host.goal = np.array(host.target.home)
         until(lambda: not other.ask(do="count")["damped"], "it follows")
         host.goal = None
@@ -152,7 +87,7 @@ def test_a_robot_that_is_not_heard_is_lost_and_found(other: Emulated, kind: str)
         until(lambda: host.lost is not None, "it is lost")
         assert any("nothing heard of the robot for 100 ms, damped" in e.text for e in host.events)
     other.ask(do="fault", kind="none")
-    with Host() as again:
+    with Host(DOMAIN) as again:
         until(lambda: again.read > 20, "states arrive")
 
 
