@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from telerig.hardware.embodiment import Embodiment
+from telerig.hardware.errors import ConfigError
 
 Vector = NDArray[np.float64]
 DEAD_BAND, CURVE = 0.08, 1.5  # what the pedals feel like: the cockpit's own figures, if its rig says nothing else
@@ -96,12 +97,12 @@ class Pedal:
 
 
 class Feet:
-    """Speed, yaw and height."""
+    """Speed, yaw and height.  :raises ConfigError: an embodiment without a base."""
 
     def __init__(self, robot: Embodiment) -> None:
         base = robot.base
         if base is None:
-            raise ValueError(f"{robot.name} does not walk")
+            raise ConfigError(f"{robot.name} does not walk: it has no [base]")
         low, high, slew = (dict(zip(base["names"], base[k], strict=True)) for k in ("low", "high", "velocity"))
         self.speed = Pedal(low["vx"], high["vx"], slew["vx"], PATIENCE[0])
         self.yaw = Pedal(low["yaw_rate"], high["yaw_rate"], slew["yaw_rate"], PATIENCE[1])

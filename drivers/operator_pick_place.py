@@ -66,6 +66,8 @@ class PickPlaceOperator:
     :param variation: 0 for a machine-like operator, 1 for a person's unevenness in speed, path and grasp.
     """
 
+    sees = ("object", "target")
+
     def __init__(
         self,
         seed: int = 0,

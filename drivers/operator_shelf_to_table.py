@@ -3,11 +3,12 @@
 It moves the emulated exoskeletons, gloves and pedals, never the robot, and steers by what it sees: box, disc and pelvis,
 150 ms late and 3 mm (0.01 rad) wrong.  It presses enable, waits to be engaged, taps *episode*, walks up to the box, squats,
 presses its palms against its sides, stands up, backs away, turns, walks to the table, sets it down, lets go, taps again.
+Where it cannot get to stand in front of the box it leaves it alone, and ends the episode.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +30,10 @@ AHEAD_S, TURN_AHEAD_S = 0.25, 0.4  # what is seen is old, and a robot does not s
 AT_SHELF, AT_TABLE = 0.38, 0.375  # m, pelvis to the box or the disc
 CLEAR = 0.55  # m, pelvis to the shelf's box: far enough to turn
 SQUAT = 0.53  # m
+BESIDE_SHELF, BESIDE_TABLE = 0.12, 0.17  # m beside the line to the box or the disc that arms make good for
 BACKWARD = 0.25  # m/s
 TRIES, STILL_S = 3, 0.8  # approaches; standing, before it is one
+FURTHER = 0.6  # m, back before the next
 REACH_OUT, FURTHEST = 0.13, 0.41  # m to the side, and ahead, that arms go with the box
 TILT = 0.15  # rad, fingers up while it carries
 PALM_BEHIND = 0.064  # m: thumbs stay in front of the box, so palms hold its nearer half
@@ -49,9 +52,11 @@ class ShelfToTableOperator:
     :param world: the simulated world's device;  ``exo_right`` …: the devices it wears.
     :param variation: 0 for a machine-like operator, 1 for a person's unevenness in speed, path and grasp.
     :ivar phase: what it is at, in words.
+    :raises ConfigError: an embodiment that does not walk.
     """
 
     limit_s = task.TIME_LIMIT_S
+    sees = ("object", "target", "pelvis")
 
     def __init__(
         self,
@@ -133,13 +138,15 @@ class ShelfToTableOperator:
         sight = self._sight
         self.phase = "walk to the shelf"
         yield from self._wait(0.5)
-        yield from self._approach(lambda: sight.box, 0.0, AT_SHELF, 0.16, 0.12)
+        if not (yield from self._approach(lambda: sight.box, 0.0, AT_SHELF, 0.16, BESIDE_SHELF)):
+            return  # from here it would reach past the box, and push it off the shelf
         shelf = sight.box.copy()
         yield from self._pick()
         self.phase = "back away"
         yield from self._back_away(shelf, 0.0, CLEAR)
         self.phase = "walk to the table"
-        yield from self._approach(lambda: sight.disc, np.pi / 2, AT_TABLE, 0.35, 0.17)
+        # beside the disc or not: it has the box in its hands, and the table in front of it
+        yield from self._approach(lambda: sight.disc, np.pi / 2, AT_TABLE, 0.35, BESIDE_TABLE)
         self.phase = "set down"
         yield from self._set_down()
         self.phase = "let go"
@@ -171,13 +178,13 @@ class ShelfToTableOperator:
 
     def _approach(
         self, place: Callable[[], Vector], direction: float, distance: float, align: float, beside: float
-    ) -> Iterator[None]:
-        """Walk along a line to a distance from a place, and stand.
+    ) -> Generator[None, None, bool]:
+        """Walk along a line to a distance from a place, and stand there; whether near enough to the line.
 
         :param align: rad from the line's direction that is good enough;  ``beside``: m from the line that the arms make
-            good for; with more it tries again from further off.
+            good for; with more it tries again from further off, and after the last time stays where it is.
         """
-        for _ in range(TRIES):
+        for again in reversed(range(TRIES)):
             still = 0.0
             self._steering.begin(align)
             while still < STILL_S:
@@ -188,8 +195,10 @@ class ShelfToTableOperator:
                 self._keep()
                 yield
             if abs(seen.across) < beside:
-                return
-            yield from self._back_away(place(), direction, distance + 0.6)
+                return True
+            if again:
+                yield from self._back_away(place(), direction, distance + FURTHER)
+        return False
 
     def _back_away(self, place: Vector, direction: float, distance: float) -> Iterator[None]:
         """Backward until there is room, then stand."""

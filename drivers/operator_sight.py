@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from telerig.drivers.operator_habits import BLUR_M, Late
-from telerig.hardware.rotations import rotation_about
+from telerig.hardware.rotations import quaternion_to_matrix, rotation_about
 from telerig.hardware.samples import Sample
 
 Vector = NDArray[np.float64]
@@ -66,16 +66,11 @@ class Sight:
         self.steady += side * float(side @ (self.pelvis - self.steady)) * STEADY
 
     def _attitude(self, quat: Vector, share: float) -> None:
-        w, x, y, z = quat
-        heading = np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
-        seen = heading + self._rng.normal(0, BLUR_RAD)
-        self.heading += share * float((seen - self.heading + np.pi) % (2 * np.pi) - np.pi)
-        to_pelvis = np.array(
-            [
-                [1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 2 * (x * z - w * y)],
-                [2 * (x * y - w * z), 1 - 2 * (x * x + z * z), 2 * (y * z + w * x)],
-                [2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)],
-            ]
-        )
-        lean = to_pelvis @ rotation_about((0, 0, 1), float(heading))
+        """Heading and lean as they are seen: all three angles are blurred, and one look has one heading."""
+        roll, pitch, yaw = self._rng.normal(0, BLUR_RAD, 3)
+        blur = rotation_about((0, 0, 1), yaw) @ rotation_about((0, 1, 0), pitch) @ rotation_about((1, 0, 0), roll)
+        seen = quaternion_to_matrix(quat) @ blur
+        heading = float(np.arctan2(seen[1, 0], seen[0, 0]))
+        self.heading += share * float((heading - self.heading + np.pi) % (2 * np.pi) - np.pi)
+        lean = seen.T @ rotation_about((0, 0, 1), heading)
         self.lean = self.lean + share * (lean - self.lean)  # small tilts: near enough to a rotation

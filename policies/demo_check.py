@@ -20,9 +20,11 @@ def complaints(result: Mapping[str, Any], rate_hz: float, episodes: int, rollout
     rendered, due = result["frames"]
     training, dataset = result["training"], result["dataset"]
     checks = {
-        f"loop rate {result['loop_rate_hz']} Hz of {rate_hz:g}": MIN_RATE < result["loop_rate_hz"] / rate_hz < 1.01,
-        f"period error p99 {result['period_error_ms_p99']} ms": 0.0 < result["period_error_ms_p99"] < 1e3,
-        f"latency p99 {result['latency_ms_p99']} ms": 0.0 < result["latency_ms_p99"] < 1e3,
+        f"loop rate {result['loop_rate_hz']} Hz of {rate_hz:g}": MIN_RATE
+        < (result["loop_rate_hz"] or 0.0) / rate_hz
+        < 1.01,
+        f"period error p99 {result['period_error_ms_p99']} ms": 0.0 < (result["period_error_ms_p99"] or 0.0) < 1e3,
+        f"latency p99 {result['latency_ms_p99']} ms": 0.0 < (result["latency_ms_p99"] or 0.0) < 1e3,
         f"{result['samples']} samples in {result['recorded_seconds']} s": result["samples"] > 10 * rate_hz,
         f"{result['lost_samples']} samples lost": 0 <= result["lost_samples"] <= MAX_LOST * result["samples"],
         f"{rendered} frames rendered of {due}": 0 < rendered <= due + 2 * episodes * 2,  # both ends of an episode

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ def recording_figures(
     """Loop rate and jitter, latency, samples and losses, frames, over all kept episodes of a session.
 
     :param progress: wraps the episodes' logs, to show a bar.
+    :return: None for what cannot be known, because nothing was kept.
     """
     plans = plan_devices(rig)
     devices = {n: p.streams[0].name for n, p in plans.items() if p.device.rig.emulate}
@@ -47,15 +49,20 @@ def recording_figures(
         due += sum(span * rate for rate in cameras.values())
         samples += sum(recorded_counts(log).values())
         lost += sum(lost_samples(journals, devices, log).values())
-    error = percentiles(np.concatenate(errors)) if errors else percentiles(np.array([]))
-    delay = percentiles(np.concatenate(latency)) if latency else percentiles(np.array([]))
+    error, delay = (percentiles(np.concatenate(found or [np.array([])])) for found in (errors, latency))
     return {
-        "loop_rate_hz": round(ticks / sum(spans), 3) if spans else 0.0,
-        "period_error_ms_p99": error["p99"],
-        "latency_ms_p99": delay["p99"],
-        "latency_ms_p50": delay["p50"],
+        "loop_rate_hz": round(ticks / sum(spans), 3) if spans else None,
+        "period_error_ms_p99": _known(error["p99"]),
+        "latency_ms_p99": _known(delay["p99"]),
+        "latency_ms_p50": _known(delay["p50"]),
         "samples": samples,
         "lost_samples": lost,
         "frames": [frames, round(due)],
+        "recorded_episodes": len(spans),
         "recorded_seconds": round(sum(spans), 1),
     }
+
+
+def _known(value: float) -> float | None:
+    """JSON knows no NaN."""
+    return value if math.isfinite(value) else None

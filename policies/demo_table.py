@@ -37,10 +37,12 @@ def show_demo(result: Mapping[str, Any]) -> None:
 
 
 def _add_recording(table: Table, result: Mapping[str, Any]) -> None:
-    table.add_row("loop", f"{result['loop_rate_hz']:.2f} Hz, period error p99 {result['period_error_ms_p99']:.2f} ms")
-    table.add_row(
-        "latency, sensor to bus", f"p50 {result['latency_ms_p50']:.2f} ms, p99 {result['latency_ms_p99']:.2f} ms"
+    rate, error, p50, p99 = (
+        "-" if (value := result[key]) is None else f"{value:.2f}"
+        for key in ("loop_rate_hz", "period_error_ms_p99", "latency_ms_p50", "latency_ms_p99")
     )
+    table.add_row("loop", f"{rate} Hz, period error p99 {error} ms")
+    table.add_row("latency, sensor to bus", f"p50 {p50} ms, p99 {p99} ms")
     table.add_row("samples recorded", f"{result['samples']:,}, lost {result['lost_samples']}")
     frames, due = result["frames"]
     table.add_row("frames rendered", f"{frames} of {due} due")

@@ -53,7 +53,7 @@ def demo_walk(request: WalkRequest) -> dict[str, Any]:
     :raises DataError: with ``ci``, the closing table cannot be true.
     """
     if request.ci:
-        request = replace(request, episodes=1, rollouts=1)
+        request = replace(request, episodes=1, rollouts=min(1, request.rollouts))
     if request.out.exists() and any(request.out.iterdir()):
         raise ConfigError(f"{request.out}: already holds something; give a new folder with --out")
     rig = load_rig(request.rig, body=request.body)
@@ -73,9 +73,6 @@ def demo_walk(request: WalkRequest) -> dict[str, Any]:
     watch.lap("read back")
     report = _virtual(request, rig)
     watch.lap("evaluate")
-    if (picture := _picture(paths["session"], request.out)) is not None:
-        paths["picture"] = picture
-    watch.lap("picture")
     result: dict[str, Any] = {
         "seconds": watch.total,
         "body_policy": Path(body.policy).stem,
@@ -87,13 +84,22 @@ def demo_walk(request: WalkRequest) -> dict[str, Any]:
         **measured,
         "machine": machine(),
     }
-    (request.out / "demo.json").write_text(json.dumps(result, indent=1) + "\n")
+    _write(request.out, result)  # before the picture, which may fail
+    if (picture := _picture(paths["session"], request.out)) is not None:
+        result["paths"]["picture"] = str(picture)
+    watch.lap("picture")
+    result["seconds"] = watch.total
+    _write(request.out, result)
     show_walk(result)
     if request.as_json:
-        print(json.dumps(result), flush=True)
+        print(json.dumps(result, allow_nan=False), flush=True)
     if request.ci and (wrong := complaints(result, rig.file.session.rate_hz, request)):
         raise DataError("demo: the table cannot be true: " + "; ".join(wrong))
     return result
+
+
+def _write(folder: Path, result: Mapping[str, Any]) -> None:
+    (folder / "demo.json").write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
 
 
 def told(trials: Iterable[Mapping[str, Any]], report: Report | None) -> dict[str, Any]:
@@ -118,14 +124,15 @@ def told(trials: Iterable[Mapping[str, Any]], report: Report | None) -> dict[str
 
 
 def complaints(result: Mapping[str, Any], rate_hz: float, request: WalkRequest) -> list[str]:
-    """What is wrong with the figures, one line each; that nobody succeeded is no complaint."""
-    kept = result["recorded_seconds"] > 0
+    """What is wrong with the figures, one line each; that nobody succeeded is no complaint, that nothing was kept is."""
+    kept, ended = result["recorded_episodes"], sum(not t["reason"] for t in result["trials"])
     lost, samples = result["lost_samples"], result["samples"]
     checks = {
         f"operator: {result['operator_success']} of {request.episodes} episodes": result["operator_success"][1]
         == request.episodes,
         f"virtual: {result.get('virtual_success')} of {request.rollouts}": not request.rollouts
         or result["virtual_success"][1] == request.rollouts,
+        f"{kept} episodes kept, {ended} ended by the operator": kept >= max(1, ended),
         f"loop rate {result['loop_rate_hz']} Hz of {rate_hz:g}": not kept
         or MIN_RATE < result["loop_rate_hz"] / rate_hz < 1.01,
         f"{lost} of {samples} samples lost": not kept or 0 <= lost <= MAX_LOST * samples,

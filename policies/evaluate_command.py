@@ -12,7 +12,7 @@ from telerig.policies.rollout import REPLAY, Outcome, RolloutSpec, rollout_spec
 from telerig.teleop.bench.machine import machine
 from telerig.teleop.bench.origin import origin
 from telerig.teleop.bench.report import progress, show
-from telerig.teleop.operators import LIMIT_S, operator_limit
+from telerig.teleop.operators import operator_limit, task_limit
 from telerig.teleop.replay_run import virtual_rig
 from telerig.teleop.rig import Rig, load_rig
 
@@ -29,7 +29,7 @@ class EvalRequest:
     ablate: tuple[str, ...]
     freeze: tuple[str, ...]
     unplug: tuple[str, ...]
-    limit: float | None  # None: the virtual operator's own, or that of pick and place
+    limit: float | None  # None: the task's own
     record: Path | None
     as_json: bool
     body: str = ""
@@ -47,7 +47,7 @@ def _specs(request: EvalRequest, rig: Rig) -> list[RolloutSpec]:
         raise ConfigError(f"--record {request.record}: exists; choose a new folder")
     limit = request.limit
     if limit is None:
-        limit = operator_limit(rig) if request.agent == "operator" else LIMIT_S
+        limit = operator_limit(rig) if request.agent == "operator" else task_limit(rig)
     faults: dict[str, tuple[str, dict[str, float]]] = {d: ("freeze", {}) for d in request.freeze}
     specs = []
     for seed in range(request.seed, request.seed + request.episodes):

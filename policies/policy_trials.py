@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from telerig.hardware.scene import SceneRequest
 from telerig.teleop.episodes import EpisodeCommand
 from telerig.teleop.live import Steward, is_simulated
+from telerig.teleop.operators import LIMIT_S
 from telerig.teleop.plan import DevicePlan
 from telerig.teleop.session import Session
 from telerig.teleop.states import State
 from telerig.teleop.trials import Trial, say_newest
 
-LIMIT_S = 8.0
 GRACE_S = 30.0
 SETTLE_S = 1.0  # home again, streams filled with the new scene
 

@@ -19,7 +19,7 @@ from telerig.policies.chunk import chunk_stream
 from telerig.policies.rigs import policy_rig
 from telerig.teleop.episodes import EpisodeCommand
 from telerig.teleop.live import COCKPIT
-from telerig.teleop.operators import rig_hand
+from telerig.teleop.operators import LIMIT_S, rig_hand
 from telerig.teleop.phases import Progress
 from telerig.teleop.plan import rig_as_told, rig_from_told
 from telerig.teleop.replay_run import virtual_rig
@@ -44,7 +44,7 @@ class RolloutSpec:
     rig: Mapping[str, Any]
     agent: str
     seed: int
-    limit_s: float = 8.0
+    limit_s: float = LIMIT_S
     ablate: tuple[str, ...] = ()
     record: str = ""
     faults: Mapping[str, tuple[str, Mapping[str, float]]] = field(default_factory=dict)

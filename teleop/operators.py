@@ -9,6 +9,7 @@ from typing import Any
 from telerig.drivers import table
 from telerig.hardware.errors import ConfigError
 from telerig.teleop.hand_process import Hand
+from telerig.teleop.plan import plan_devices
 from telerig.teleop.rig import Rig
 
 LIMIT_S = 8.0  # for a task, where its operator says no other
@@ -17,7 +18,8 @@ LIMIT_S = 8.0  # for a task, where its operator says no other
 def operator_settings(rig: Rig, seed: int) -> dict[str, Any]:
     """``{"factory": "module:Class", "config": {…}}`` of the rig's virtual operator.
 
-    :raises ConfigError: the rig has none, or an unknown one, or a key it does not know.
+    :raises ConfigError: the rig has none, or an unknown one, a key it does not know, or a world that shows less than it
+        has to see.
     """
     told = dict(rig.file.operator)
     if "name" not in told:
@@ -29,7 +31,19 @@ def operator_settings(rig: Rig, seed: int) -> dict[str, Any]:
         raise ConfigError(
             f"{rig.path}: operator.{unknown[0]}: unknown key; known: {', '.join(sorted(known - {'seed'}))}"
         )
+    _check_sight(rig, cls, str(told.get("world", "world")))
     return {"factory": f"{cls.__module__}:{cls.__qualname__}", "config": {**told, "seed": seed}}
+
+
+def _check_sight(rig: Rig, cls: type[Any], world: str) -> None:
+    """What the operator ``sees``, the world tells: a robot whose pelvis is held has none to be seen."""
+    streams = {s.name: s for plan in plan_devices(rig).values() for s in plan.streams}
+    if (truth := streams.get(f"{world}/truth")) is None:
+        raise ConfigError(f"{rig.path}: operator.world: no simulated world is called '{world}'")
+    shown = {a.name for a in truth.arrays}
+    if unseen := [name for name in getattr(cls, "sees", ()) if name not in shown]:
+        raise ConfigError(f"{rig.path}: operator.name: it has to see {', '.join(unseen)}, which {world}/truth does not "
+                          "tell; it is for another task, or for a robot on its own feet")  # fmt: skip
 
 
 def rig_hand(rig: Rig, seed: int) -> Hand:
@@ -37,6 +51,11 @@ def rig_hand(rig: Rig, seed: int) -> Hand:
     from telerig.teleop.hand_process import load_hand
 
     return load_hand(operator_settings(rig, seed))
+
+
+def task_limit(rig: Rig) -> float:
+    """Seconds that the rig's task may take whoever does it: what its operator may, :data:`LIMIT_S` without one."""
+    return operator_limit(rig) if rig.file.operator else LIMIT_S
 
 
 def operator_limit(rig: Rig) -> float:

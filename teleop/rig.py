@@ -129,15 +129,21 @@ def with_policy(text: str, policy: str, path: Path) -> str:
     :raises ConfigError: the file has no such line in a ``[body]`` table.
     """
     policy = str(Path(policy).resolve()) if policy.endswith(".toml") else policy
-    before, header, table = text.partition("\n[body]")
+    try:
+        policy.encode()
+    except UnicodeEncodeError:  # bytes of the command line that are no text
+        raise ConfigError(f"--body {policy!a}: not UTF-8")
+    quoted = json.dumps(policy, ensure_ascii=False).replace("\x7f", "\\u007f")  # as TOML has it
+    header = re.search(r"^[ \t]*\[[ \t]*body[ \t]*\]", text, re.MULTILINE)
+    before, table = (text, "") if header is None else (text[: header.end()], text[header.end() :])
     own, rest = table, ""
-    if (end := re.search(r"^\[", table, re.MULTILINE)) is not None:
+    if (end := re.search(r"^[ \t]*\[", table, re.MULTILINE)) is not None:
         own, rest = table[: end.start()], table[end.start() :]
-    own = re.sub(r"^model\s*=.*$", "", own, flags=re.MULTILINE)
-    own, found = re.subn(r"^policy\s*=.*$", lambda _: f"policy = {json.dumps(policy)}", own, flags=re.MULTILINE)
-    if not header or not found:
+    own = re.sub(r"^[ \t]*model\s*=.*$", "", own, flags=re.MULTILINE)
+    own, found = re.subn(r"^[ \t]*policy\s*=.*$", lambda _: f"policy = {quoted}", own, flags=re.MULTILINE)
+    if not found:
         raise ConfigError(f"{path}: has no line policy = … in a table [body]: nothing there needs a body policy")
-    return before + header + own + rest
+    return before + own + rest
 
 
 def parse_rig(raw: dict[str, Any], path: Path, text: str, emulate: bool = False) -> Rig:

@@ -12,7 +12,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Where everything goes: a new folder.")] = Path("demo-out"),
     rig: Annotated[Optional[Path], typer.Option(help="The rig; rigs/homie_g1.toml, or …_walk.toml.")] = None,  # noqa: UP045
     episodes: Annotated[Optional[int], typer.Option(help="Recorded in real time: 30, walking 20.", min=1)] = None,  # noqa: UP045
-    train_minutes: Annotated[float, typer.Option(help="Training time.", min=0.05)] = 2.5,
+    train_minutes: Annotated[Optional[float], typer.Option(help="Training time: 2.5.", min=0.05)] = None,  # noqa: UP045
     rollouts: Annotated[Optional[int], typer.Option(help="In virtual time: 50, walking 20.", min=0)] = None,  # noqa: UP045
     seed: Annotated[int, typer.Option(help="Seed of the first demonstration and of training.")] = 0,
     walk: Annotated[
@@ -30,9 +30,12 @@ def demo(
     the recording becomes a dataset; a policy trained on it drives the same robot through the same guard on unseen seeds.
 
     With --walk the humanoid is on its own feet: the operator walks it to a shelf, squats, picks up a box with both palms,
-    and puts it on a table, by pedals, exoskeletons and gloves alone; every episode is recorded and judged.
+    and puts it on a table, by pedals, exoskeletons and gloves alone; every episode is judged, and those that
+    it ended itself are kept.
     """
     if walk:
+        if train_minutes is not None:
+            raise typer.BadParameter("--train-minutes is not for --walk: nothing is trained")
         from telerig.policies.demo_walk import WalkRequest, demo_walk
 
         demo_walk(
@@ -49,6 +52,6 @@ def demo(
 
     run(
         DemoRequest(
-            rig or Path("rigs/homie_g1.toml"), out, episodes or 30, train_minutes, rollouts or 50, seed, ci, as_json
+            rig or Path("rigs/homie_g1.toml"), out, episodes or 30, train_minutes or 2.5, rollouts or 50, seed, ci, as_json,
         )
-    )
+    )  # fmt: skip

@@ -17,7 +17,7 @@ def evaluate(
     ablate: Annotated[Optional[list[str]], typer.Option(help="images: show the training mean instead.")] = None,  # noqa: UP045
     freeze: Annotated[Optional[list[str]], typer.Option(help="Devices whose emulator freezes.")] = None,  # noqa: UP045
     unplug: Annotated[Optional[list[str]], typer.Option(help="Devices unplugged once engaged.")] = None,  # noqa: UP045
-    limit: Annotated[float | None, typer.Option(help="Seconds an episode may take; the task's own.", min=1.0)] = None,
+    limit: Annotated[float | None, typer.Option(help="Seconds for an episode; its operator's, or 8.", min=1.0)] = None,
     record: Annotated[Optional[Path], typer.Option(help="Keep every rollout as a session in this folder.")] = None,  # noqa: UP045
     body: Annotated[str, typer.Option(help="A body policy by name or manifest, instead of the rig's.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from telerig.drivers import operator_shelf_to_table as module
 from telerig.drivers.operator_habits import DELAY_NS
 from telerig.drivers.operator_hands import Hands
 from telerig.drivers.operator_shelf_to_table import SQUAT, ShelfToTableOperator
@@ -76,6 +77,45 @@ def test_a_new_scene_ends_what_was_begun_in_the_last_one() -> None:
     until(puppet, operator, "home")
     assert until(puppet, operator, "squat") == ["home", "walk to the shelf", "squat"]
     assert puppet.presses == 2
+
+
+def farthest(puppet: Puppet, operator: ShelfToTableOperator, phase: str, presses: int = -1) -> tuple[float, int]:
+    """How far from the box the robot was, and how often it came within half a metre, until that phase."""
+    far, near, was = 0.0, 0, False
+    for _ in range(9000):
+        if operator.phase == phase or puppet.presses == presses:
+            return far, near
+        puppet.step(operator)
+        away = float(np.linalg.norm(puppet.box[:2] - puppet.at))
+        near, was = near + int(away < 0.5 and not was), away < 0.5 or (was and away < 0.8)
+        far = max(far, away) if near else far
+    raise AssertionError(f"after 90 s at {operator.phase}")
+
+
+def test_beside_the_box_it_tries_again_from_further_off_and_in_the_end_leaves_it_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "BESIDE_SHELF", -1.0)  # wherever it stands: too far beside
+    puppet, operator = Puppet(0), ShelfToTableOperator(0)
+    box = puppet.box.copy()
+    until(puppet, operator, "walk to the shelf")
+    far, near = farthest(puppet, operator, "", 2)
+    assert near == module.TRIES
+    assert 0.9 < far < 1.2  # it does back off in between
+    assert operator.phase == "home"
+    assert np.linalg.norm(puppet.box[:2] - puppet.at) < 0.5  # no backing away from the last
+    assert puppet.height > 0.7  # nor a squat
+    np.testing.assert_array_equal(puppet.box, box)
+
+
+def test_beside_the_disc_it_sets_the_box_down_from_where_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BESIDE_TABLE", -1.0)
+    monkeypatch.setattr(module, "TRIES", 1)
+    puppet, operator = Puppet(0), ShelfToTableOperator(0)
+    until(puppet, operator, "set down")
+    assert np.linalg.norm(puppet.disc[:2] - puppet.at) < 0.5
+    until(puppet, operator, "", 2)
+    assert puppet.success
 
 
 def test_palms_go_to_either_side_level_however_the_pelvis_leans_and_no_joint_is_too_fast() -> None:

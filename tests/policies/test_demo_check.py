@@ -29,7 +29,8 @@ def test_failing_at_the_task_is_no_complaint(result: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("loop_rate_hz", 120.0), ("loop_rate_hz", 230.0), ("period_error_ms_p99", float("nan")), ("latency_ms_p99", 0.0),
+        ("loop_rate_hz", 120.0), ("loop_rate_hz", 230.0), ("loop_rate_hz", None), ("latency_ms_p99", None),
+        ("period_error_ms_p99", float("nan")), ("latency_ms_p99", 0.0),
         ("samples", 0), ("lost_samples", 600), ("lost_samples", -1), ("frames", [0, 585]), ("frames", [900, 585]),
         ("operator_success", [1, 1]), ("policy_success", [2, 3]), ("dataset", {"episodes": 0, "rows": 0}),
         ("training", {"steps": 0, "loss": 1.0}), ("training", {"steps": 9, "loss": float("nan")}),

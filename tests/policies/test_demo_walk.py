@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 
 from telerig.hardware.errors import ConfigError
+from telerig.policies.demo_figures import recording_figures
+from telerig.policies.demo_table import show_walk
 from telerig.policies.demo_walk import WalkRequest, blind, complaints, demo_walk, told
 from telerig.policies.evaluate import Report
 from telerig.policies.rollout import Outcome, rollout, rollout_spec
@@ -35,8 +38,8 @@ def result() -> dict[str, Any]:
         {"success": False, "reason": "the operator did not begin", "missing": ""},
     ]
     report = Report((outcome(True), outcome(False, "pick up"), outcome(False, "carry", True)))
-    figures = {"loop_rate_hz": 199.0, "samples": 30_000, "lost_samples": 2, "recorded_seconds": 40.0}
-    return {**told(trials, report), **figures}
+    figures = {"loop_rate_hz": 199.0, "samples": 30_000, "lost_samples": 2, "recorded_episodes": 2}
+    return {**told(trials, report), **figures, "trials": trials}
 
 
 def test_successes_and_where_the_others_failed(result: dict[str, Any]) -> None:
@@ -52,11 +55,25 @@ def test_ci_complains_of_what_cannot_be_true_and_of_no_failure(result: dict[str,
     assert complaints(result, 200.0, REQUEST) == []
     for key, value in (
         ("operator_success", [1, 3]), ("virtual_success", [3, 4]), ("loop_rate_hz", 120.0), ("lost_samples", 400),
-        ("lost_samples", -1),
+        ("lost_samples", -1), ("recorded_episodes", 1),
     ):  # fmt: skip
         assert len(complaints(copy.deepcopy(result) | {key: value}, 200.0, REQUEST)) == 1
-    nothing = result | {"loop_rate_hz": 0.0, "samples": 0, "lost_samples": 0, "recorded_seconds": 0.0}
-    assert complaints(nothing, 200.0, REQUEST) == []
+    nothing = result | {"loop_rate_hz": None, "samples": 0, "lost_samples": 0, "recorded_episodes": 0}
+    assert complaints(nothing, 200.0, REQUEST) == ["0 episodes kept, 2 ended by the operator"]
+    fell = nothing | {"trials": [{"success": False, "reason": "fell", "missing": "carry"}] * 4}
+    assert complaints(fell, 200.0, REQUEST) == ["0 episodes kept, 0 ended by the operator"]
+
+
+def test_nothing_kept_is_null_in_json_and_a_dash_in_the_table(
+    result: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = recording_figures(load_rig(RIG.with_name("homie_g1.toml")), tmp_path, tmp_path, "robot/upper")
+    assert json.loads(json.dumps(figures, allow_nan=False))["loop_rate_hz"] is None
+    rest = {"seconds": 1.0, "body_policy": "none", "stages_s": {}, "paths": {}}
+    show_walk({**result, **figures, **rest, "machine": {"cores": 2, "load": 0.0, "sched": "other"}})
+    shown = capsys.readouterr().err
+    assert "nan" not in shown
+    assert "- Hz, period error p99 - ms" in shown
 
 
 def test_a_rig_whose_robot_is_held_is_refused(tmp_path: Path) -> None:
