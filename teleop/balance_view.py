@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,7 +16,8 @@ _STANDS = (Balance.BALANCING, Balance.LOWERING)
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One tick's view.  ``trouble`` names what must stop a motion, or is None; ``calm`` scales the arms' speed limits."""
+    """One tick's view.  ``trouble`` names what must stop a motion, or is None; ``calm`` scales the arms' speed limits
+    (least where it stands and nobody knows its tilt)."""
 
     standing: bool
     trouble: str | None
@@ -51,4 +51,4 @@ class BalanceView:
         elif state is State.ENGAGED and not standing:
             trouble = f"{self._rig.device}/legs: they are {balance.name.lower()}"
         tilt = sample.array("tilt").item()
-        return Look(standing, trouble, self._rig.calm(tilt) if standing and math.isfinite(tilt) else 1.0)
+        return Look(standing, trouble, self._rig.calm(tilt) if standing else 1.0)

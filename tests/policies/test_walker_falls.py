@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from telerig.hardware.errors import DataError
 from telerig.hardware.legs import Balance, LegMode
 from telerig.teleop.states import State
 
-from .walker import Walker, firmware, standing
+from .walker import Walker, firmware, folded, heard, lost, measured, standing
 
 pytest.importorskip("onnxruntime")
 
@@ -37,7 +38,9 @@ def test_tilt_damps_everything_at_once_and_latches(engaged: Walker, radians: flo
     engaged.run(0.03)
     assert engaged.state is Balance.FALLEN
     assert firmware(engaged).leg_mode is LegMode.DAMP
-    assert any(f"{np.degrees(radians):.0f}"[:1] in text for text in engaged.happened("body.fall"))
+    found = re.search(r"tilted by (\d+) degrees", engaged.happened("body.fall")[0])
+    assert found is not None
+    assert float(found[1]) == pytest.approx(np.degrees(radians), abs=3.0)  # it swayed a little before
     engaged.run(0.02)
     assert engaged.mode("upper") == Mode.DAMP
     assert engaged.session.control.estop
@@ -116,8 +119,24 @@ def test_a_policy_at_fault_is_a_fall(engaged: Walker, monkeypatch) -> None:
     assert "left_knee_joint" in engaged.happened("body.fall")[0]
 
 
-def test_legs_that_are_not_measured_are_a_fall(engaged: Walker, monkeypatch) -> None:
-    monkeypatch.setattr(engaged.body, "see", lambda sample: None)
-    engaged.run(0.2)
+@pytest.mark.parametrize(("stream", "words"), [("body", "its legs are not"), ("state", "its arms are not measured")])
+def test_legs_or_arms_that_are_not_measured_are_a_fall(engaged: Walker, stream: str, words: str) -> None:
+    heard(engaged, lost(f"robot/{stream}"))
+    engaged.run(0.08)
+    assert engaged.state is Balance.BALANCING
+    engaged.run(0.07)
     assert engaged.state is Balance.FALLEN
+    assert firmware(engaged).leg_mode is LegMode.DAMP
     assert engaged.session.control.estop
+    assert words in engaged.happened("body.fall")[0]
+
+
+def test_a_pelvis_that_sinks_is_a_fall_though_it_is_level(engaged: Walker) -> None:
+    heard(engaged, measured("position", *folded(engaged, -2.2)))  # 0.21 m above the soles
+    engaged.run(0.04)
+    assert engaged.state is Balance.BALANCING
+    heard(engaged, measured("position", *folded(engaged, -2.5)))  # 0.17 m
+    engaged.run(0.04)
+    assert engaged.state is Balance.FALLEN
+    assert "sunk to 0.1" in engaged.happened("body.fall")[0]
+    assert engaged.body.poise.tilt < np.radians(12)

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from telerig.hardware.legs import Balance
+from telerig.hardware.legs import Balance, LegMode
+from telerig.teleop import body
 from telerig.teleop.body import LOWER_M_S
 
-from .walker import HEIGHTS, Walker
+from .walker import HEIGHTS, Walker, firmware, standing
 
 pytest.importorskip("onnxruntime")
 
@@ -27,3 +28,18 @@ def test_it_goes_down_no_faster_than_by_the_pedals_though_the_policy_has_no_slew
         heights = np.array(walker.wishes)[:, 3]
     assert heights.min() == HEIGHTS[0]
     assert np.diff(heights).min() >= -LOWER_M_S / 50 - 1e-9
+
+
+def test_an_estop_damps_it_on_the_way_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body, "LOWER_M_S", 0.02)  # nobody waits for its end: 4 s
+    with standing(tmp_path) as walker:
+        walker.body.lower(walker.session.clock.now())
+        walker.run(0.1)
+        walker.session.control.press_estop()
+        walker.run(0.5)
+        assert walker.state is Balance.LOWERING  # for the rest of its time: it may still get down
+        walker.run(0.7, Balance.LIMP)
+        assert walker.state is Balance.LIMP
+        assert firmware(walker).leg_mode is LegMode.DAMP
+        assert walker.body._wish[3] > HEIGHTS[0]
+        assert "e-stop" in walker.happened("body.limp")[-1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -15,6 +15,7 @@ from telerig.hardware.embodiment import load_embodiment
 from telerig.hardware.events import Event
 from telerig.hardware.kinematics import Chain
 from telerig.hardware.legs import Balance, legs_of
+from telerig.hardware.samples import Sample
 from telerig.teleop.live import COCKPIT
 from telerig.teleop.rig import Rig, parse_rig
 from telerig.teleop.states import State
@@ -169,3 +170,40 @@ def rest_within(walker: Walker, seconds: float) -> None:
     assert speeds[-1] == 0.0
     walker.run(0.3)
     assert np.abs(walker.body._wish[:3]).max() == 0.0
+
+
+def heard(walker: Walker, change: Callable[[Sample], Sample | None]) -> None:
+    """What the supervisor of the legs is told of the robot from now on: every sample changed, or lost (None)."""
+    see = type(walker.body).see
+
+    def told(sample: Sample) -> None:
+        if (changed := change(sample)) is not None:
+            see(walker.body, changed)
+
+    walker.body.see = told
+
+
+def lost(stream: str) -> Callable[[Sample], Sample | None]:
+    """For :func:`heard`: this stream does not arrive any more."""
+    return lambda sample: None if sample.stream == stream else sample
+
+
+def measured(name: str, index: Any, value: Any) -> Callable[[Sample], Sample]:
+    """For :func:`heard`: elements of a field of ``robot/body`` are measured as these values."""
+
+    def change(sample: Sample) -> Sample:
+        if sample.stream != "robot/body":
+            return sample
+        field = sample.array(name).copy()
+        field[index] = value
+        return sample._replace(data={**sample.data, name: field})
+
+    return change
+
+
+def folded(walker: Walker, hip: float) -> tuple[list[int], list[float]]:
+    """Legs' indices and angles of a robot that crouches, rad; with the hip at -2.2 its pelvis is 0.21 m above its soles."""
+    parts = {"hip_pitch": hip, "knee": 2.8, "ankle_pitch": -0.4}
+    joints = walker.session.devices["robot"].legs.joints
+    at = {i: angle for i, joint in enumerate(joints) for part, angle in parts.items() if part in joint}
+    return list(at), list(at.values())

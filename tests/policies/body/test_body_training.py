@@ -9,22 +9,34 @@ from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from safetensors.numpy import load_file
+from typer.testing import CliRunner
 
 from telerig.hardware.clock import RealClock
 from telerig.hardware.errors import ConfigError, DataError
-from telerig.policies.body.train import storage
+from telerig.policies.body.train import storage, trainer
 from telerig.policies.body.train.config import BodyConfig, PpoConfig, TrainConfig
 from telerig.policies.body.train.curriculum import FULL
-from telerig.policies.body.train.evaluation import CASES
+from telerig.policies.body.train.evaluation import CASES, Case
 from telerig.policies.body.train.trainer import Hooks, Progress, RunConfig, train_body
 from telerig.policies.body.train.workers import Workers
+from telerig.policies.commands import train_body_display
+from telerig.policies.commands.train_body import train_body as train_command
 
 TINY = TrainConfig(seed=5, shards=2, robots=3, steps=4, ppo=PpoConfig(actor=(8,), critic=(8,), minibatches=2, epochs=2))
 
 
-def run(out: Path, updates: int, resume: bool = False, config: TrainConfig = TINY, **hooks: Any) -> dict[str, Any]:
-    return train_body(RunConfig(out, resume, None, updates, 1, 0), config, RealClock(), Hooks(**hooks))
+def run(
+    out: Path,
+    updates: int,
+    resume: bool = False,
+    config: TrainConfig = TINY,
+    how: tuple[int, int] = (1, 0),
+    **hooks: Any,
+) -> dict[str, Any]:
+    """``how``: processes, updates between two evaluations."""
+    return train_body(RunConfig(out, resume, None, updates, *how), config, RealClock(), Hooks(**hooks))
 
 
 def arrays(out: Path) -> dict[str, Any]:
@@ -42,13 +54,31 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_resumed_run_equals_the_uninterrupted_one(finished: Path, tmp_path: Path) -> None:
+class Judges(Workers):
+    """Two cases of two robots each, to be quick."""
+
+    def __init__(self, config: TrainConfig, processes: int) -> None:
+        super().__init__(config, processes, robots_per_case=2)
+
+    def evaluate(self, seed: int, cases: tuple[Case, ...] = CASES) -> dict[str, dict[str, Any]]:
+        return super().evaluate(seed, cases[:2])
+
+
+@pytest.mark.parametrize("how", [(1, 0), (2, 2)], ids=["one process", "two processes, with evaluations"])
+def test_resumed_run_equals_the_uninterrupted_one(
+    finished: Path, tmp_path: Path, how: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Evaluations on the way leave no trace in what is learnt."""
+    monkeypatch.setattr(trainer, "Workers", Judges)
+    if how[0] > 1:  # the learner's threads too: other sums, other bits
+        finished = tmp_path / "whole"
+        run(finished, 4, how=(how[0], 0))
     seen: list[Progress] = []
     out = tmp_path / "parts"
-    run(out, 9, progress=seen.append, stop=lambda: len(seen) >= 2)  # Ctrl-C after two of nine
+    run(out, 9, how=how, progress=seen.append, stop=lambda: len(seen) >= 2)  # Ctrl-C after two of nine
     assert [p.update for p in seen] == [1, 2]
     storage.append(out / "curves.jsonl", {"update": 3})  # written after the checkpoint, before a crash
-    result = run(out, 4, resume=True)
+    result = run(out, 4, resume=True, how=how)
     assert result["updates"] == 4
     whole, parts = arrays(finished), arrays(out)
     assert whole.keys() == parts.keys()
@@ -62,6 +92,10 @@ def test_resumed_run_equals_the_uninterrupted_one(finished: Path, tmp_path: Path
     assert (
         lines[-1]["policy_loss"] == json.loads((finished / "curves.jsonl").read_text().splitlines()[-1])["policy_loss"]
     )
+    if how[1]:
+        judged = [json.loads(x) for x in (out / "evaluations.jsonl").read_text().splitlines()]
+        assert [x["update"] for x in judged] == [2, 4]
+        assert all(list(x["cases"]) == ["stand", "height_0.60"] for x in judged)
 
 
 def test_checkpoint_says_what_it_is(finished: Path) -> None:
@@ -137,3 +171,24 @@ def test_a_dead_worker_is_told() -> None:
         workers._processes[0].join()
         with pytest.raises(DataError, match="worker died"):
             workers.collect(FULL)
+
+
+@pytest.mark.parametrize(
+    ("flags", "samples", "loss"),
+    [
+        ((), True, 0.1),
+        (("--no-mirror-samples", "--mirror-loss", "0"), False, 0.0),
+        (("--mirror-loss", "0.3"), True, 0.3),
+    ],
+)
+def test_mirror_flags_reach_the_learner(
+    tmp_path: Path, flags: Any, samples: bool, loss: float, monkeypatch: Any
+) -> None:
+    asked: list[TrainConfig] = []
+    monkeypatch.setattr(train_body_display, "run_with_display", lambda run, config, *_: asked.append(config))
+    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")  # the command sets it: put back afterwards
+    app = typer.Typer()
+    app.command()(train_command)
+    done = CliRunner().invoke(app, ["--out", str(tmp_path), "--updates", "1", *flags])
+    assert done.exit_code == 0, done.output
+    assert (asked[0].ppo.mirror_samples, asked[0].ppo.mirror_loss) == (samples, loss)
