@@ -8,6 +8,7 @@ agent commands the base (velocities and height), and a body policy in the actuat
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -22,6 +23,7 @@ from telerig.hardware.specs import ArraySpec, StreamSpec
 Array = NDArray[np.float64]
 BODY_RATE_HZ = 200.0
 BALANCE_RATE_HZ = 50.0
+KP_MAX, KD_MAX = 1000.0, 100.0  # N m/rad, N m s/rad: of drives whose embodiment says nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Legs:
 
     :param rigid: joints of the same groups that the robot keeps at these angles by itself (a locked waist).
     :param lowest: lowest pelvis height of the base, m;  ``height``: where it stands.
+    :param kp_max, kd_max: most that their drives take, N m/rad, N m s/rad.
     """
 
     joints: tuple[str, ...]
@@ -40,6 +43,8 @@ class Legs:
     rigid: Mapping[str, float]
     lowest: float
     height: float
+    kp_max: float = KP_MAX
+    kd_max: float = KD_MAX
 
 
 def legs_of(robot: Embodiment) -> Legs:
@@ -60,8 +65,19 @@ def legs_of(robot: Embodiment) -> Legs:
     at = list(base["names"]).index("height")
     return Legs(
         tuple(g.joints[k] for g, k in keep), column("low"), column("high"), column("home"), column("effort"),
-        {j: float(homes[j]) for j in stiff}, float(base["low"][at]), float(base["home"][at]),
+        {j: float(homes[j]) for j in stiff}, float(base["low"][at]), float(base["home"][at]), *gain_limits(robot),
     )  # fmt: skip
+
+
+def gain_limits(robot: Embodiment) -> tuple[float, float]:
+    """Most that the drives of a robot's joints take: kp N m/rad, kd N m s/rad; its ``[base]`` says it as ``gains``.
+
+    :raises ConfigError: not two positive numbers.
+    """
+    said = (robot.base or {}).get("gains", (KP_MAX, KD_MAX))
+    if len(said) != 2 or not all(0 < value < math.inf for value in said):
+        raise ConfigError(f"embodiment {robot.name}: [base] gains: [kp, kd], both positive, expected, not {list(said)}")
+    return float(said[0]), float(said[1])
 
 
 class LegMode(enum.IntEnum):

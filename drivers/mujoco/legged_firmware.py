@@ -18,7 +18,6 @@ from telerig.hardware.wire.simbus import Message, RobotMode, Status
 from telerig.hardware.wire.simbus_legs import LegKind
 
 Array = NDArray[np.float64]
-KP_MAX, KD_MAX = 1000.0, 100.0  # what the drives take, N m/rad and N m s/rad
 
 
 class LeggedFirmware(RobotFirmware):
@@ -103,8 +102,8 @@ class LeggedFirmware(RobotFirmware):
             return Status.BAD_VALUE
         self.leg_command = LegCommand(
             np.clip(command.position, self._leg_low, self._leg_high),
-            np.clip(command.kp, 0.0, KP_MAX),
-            np.clip(command.kd, 0.0, KD_MAX),
+            np.clip(command.kp, 0.0, self.legs.kp_max),
+            np.clip(command.kd, 0.0, self.legs.kd_max),
             command.balancing,
         )
         self.leg_mode, self._last_leg = LegMode.FOLLOW, now

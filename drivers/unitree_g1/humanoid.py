@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from telerig.drivers.unitree_g1.dds import Bus
 from telerig.drivers.unitree_g1.legs import LegDrive
-from telerig.drivers.unitree_g1.motors import LOWER
+from telerig.drivers.unitree_g1.motors import KD_MAX, KP_MAX, LOWER
 from telerig.drivers.unitree_g1.robot import UnitreeG1, UnitreeG1Config
 from telerig.drivers.unitree_g1.samples import SIGMA_NS, Reading
 from telerig.drivers.unitree_g1.state import TICK_NS
@@ -40,6 +40,7 @@ class UnitreeG1Humanoid(UnitreeG1):
         self._leg_index = np.array([joints.index(j) for j in self.legs.joints], np.intp)
         self._rigid = np.array([joints.index(j) for j in self.legs.rigid], np.intp)
         self._slack = np.array([j in LOWER for j in joints])
+        self._gains_max = (min(KP_MAX, self.legs.kp_max), min(KD_MAX, self.legs.kd_max))
         self._base = self._robot.target(context.name, "base")
 
     @property
@@ -75,13 +76,19 @@ class UnitreeG1Humanoid(UnitreeG1):
     def send_legs(self, command: LegCommand) -> None:
         """A target for the legs, from the next message on.
 
-        :raises CommandRefused: not finite, another size, or the robot is not heard.
+        :raises CommandRefused: not finite, another size, gains beyond what the motors or the embodiment allow, or the
+            robot is not heard.
         :raises DeviceLost: not open.
         """
         n = len(self.legs.joints)
         arrays = [np.asarray(v, np.float64) for v in (command.position, command.kp, command.kd)]
         if any(a.shape != (n,) or not np.isfinite(a).all() for a in arrays) or any((a < 0).any() for a in arrays[1:]):
             raise CommandRefused(f"{self.context.name}: {n} finite targets and gains for the legs expected")
+        for key, values, most in zip(("kp", "kd"), arrays[1:], self._gains_max, strict=True):
+            k = int(np.argmax(values))
+            if values[k] > most:
+                what = f"{key} of {self.legs.joints[k]} is {values[k]:g}"
+                raise CommandRefused(f"{self.context.name}: {what}, at most {most:g} is sent")
         position = np.clip(arrays[0], self.legs.low, self.legs.high)
         if why := self.link.follow_legs(LegCommand(position, arrays[1], arrays[2], command.balancing)):
             raise CommandRefused(f"{self.context.name}: legs: {why}")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from telerig.hardware.embodiment import Embodiment, JointGroup
 from telerig.hardware.errors import ConfigError
-from telerig.policies.body.manifest import VELOCITIES, CommandItem, CommandTable, Manifest, ReferenceTable
+from telerig.hardware.legs import gain_limits
+from telerig.policies.body.manifest import VELOCITIES, CommandItem, CommandTable, Joint, Manifest, ReferenceTable
 from telerig.policies.body.observation import Assembler, term_sizes
 from telerig.policies.body.terms import TERMS, spread
 
@@ -26,7 +26,6 @@ def check(manifest: Manifest) -> None:
         _terms(manifest)
         if manifest.reference is not None:
             _reference(manifest.reference, manifest)
-        _gain_factors(manifest)
     except ConfigError as error:
         raise ConfigError(f"body policy {manifest.name}: {error}")
 
@@ -123,15 +122,8 @@ def _heights(heights: Sequence[float], columns: Mapping[str, Sequence[float]], w
             raise ConfigError(f"{where} {name} has {len(values)} numbers, {len(heights)} heights")
 
 
-def _gain_factors(manifest: Manifest) -> None:
-    for key in ("kp", "kd", "torque"):
-        low, high = getattr(manifest.gains, key)
-        if not 0 < low <= 1 <= high:
-            raise ConfigError(f"[gains] {key}: factors {low} to {high} do not contain 1")
-
-
 def check_embodiment(manifest: Manifest, embodiment: Embodiment) -> None:
-    """Compare a checked manifest with a robot: name, joints and their ranges, torques, height.
+    """Compare a checked manifest with a robot: name, joints and their ranges, gains, torques, height.
 
     :raises ConfigError: the first thing that does not fit.
     """
@@ -144,6 +136,7 @@ def check_embodiment(manifest: Manifest, embodiment: Embodiment) -> None:
             raise ConfigError(f"{where}: joint '{joint.name}' is not one of {embodiment.name}'s")
         group, k = places[joint.name]
         _within(joint.default, group, k, f"{where}: default")
+        _gains(joint, embodiment, where)
         if joint.torque is not None and joint.torque > group.effort[k] + TOLERANCE:
             raise ConfigError(
                 f"{where}: torque of {joint.name} is {joint.torque} N m, {embodiment.name}'s limit is {group.effort[k]}"
@@ -154,6 +147,13 @@ def check_embodiment(manifest: Manifest, embodiment: Embodiment) -> None:
         for angle in (min(angles), max(angles)):
             _within(angle, group, k, f"{where}: [reference.height_table]")
     _base_ranges(manifest, embodiment, where)
+
+
+def _gains(joint: Joint, embodiment: Embodiment, where: str) -> None:
+    for key, limit in zip(("kp", "kd"), gain_limits(embodiment), strict=True):
+        value = getattr(joint, key)
+        if value is not None and value > limit:
+            raise ConfigError(f"{where}: {key} of {joint.name} is {value:g}, {embodiment.name}'s limit is {limit:g}")
 
 
 def _base_ranges(manifest: Manifest, embodiment: Embodiment, where: str) -> None:
@@ -173,26 +173,6 @@ def _base_ranges(manifest: Manifest, embodiment: Embodiment, where: str) -> None
                 f"{where}: [command.{name}] range [{low}, {high}] has nothing in common with "
                 f"{embodiment.name}'s [{base_low}, {base_high}]"
             )
-
-
-def require_gains(manifest: Manifest, joints: Sequence[str], **gains: NDArray[np.float64]) -> None:
-    """Check the gains that a rig is about to use.
-
-    :param joints: names, ``(n,)``.
-    :param gains: ``kp``, ``kd``, ``torque``, each ``(n,)``; those given are checked.
-    :raises ConfigError: one is outside what the manifest allows; it names the joint and the allowed range.
-    """
-    for key in ("kp", "kd", "torque"):
-        if key not in gains:
-            continue
-        low, high = getattr(manifest.gains, key)
-        for name, value in zip(joints, gains[key], strict=True):
-            own = getattr(manifest.joint(name), key)
-            if own is not None and not low * own - TOLERANCE <= value <= high * own + TOLERANCE:
-                raise ConfigError(
-                    f"body policy {manifest.name}: {key} of {name} is {value:g}, "
-                    f"it was trained for {own:g} and allows {low * own:g} to {high * own:g}"
-                )
 
 
 def _within(angle: float, group: JointGroup, k: int, what: str) -> None:

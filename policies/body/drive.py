@@ -31,7 +31,8 @@ class PolicyLegs:
         self._policy, self._home = policy, np.array(legs.home)
         self._into = np.array([legs.joints.index(j) for j in policy.driven], np.intp)
         self.rate_hz, self.name = manifest.rate_hz, manifest.name
-        self.kp, self.kd = np.full(len(legs.joints), STILL_KP), np.full(len(legs.joints), STILL_KD)
+        self.kp = np.full(len(legs.joints), min(STILL_KP, legs.kp_max))
+        self.kd = np.full(len(legs.joints), min(STILL_KD, legs.kd_max))
         self.kp[self._into] = manifest.column("kp", policy.driven)
         self.kd[self._into] = manifest.column("kd", policy.driven)
         self._rigid = np.array(list(legs.rigid.values()), np.float64)

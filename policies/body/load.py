@@ -67,7 +67,8 @@ def body_policy(
     """
     manifest, folder = load_manifest(name)
     check_embodiment(manifest, embodiment)
-    infer = open_model(manifest, find_model(manifest, folder, model))
+    groups = [g.joints for g in embodiment.groups]
+    infer = open_model(manifest, find_model(manifest, folder, model), groups)
     names = tuple(joints if joints is not None else manifest.joint_names)
     limits = {j: (low, high) for g in embodiment.groups for j, low, high in zip(g.joints, g.low, g.high, strict=True)}
     if unknown := [j for j in names if j not in limits]:

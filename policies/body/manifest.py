@@ -44,6 +44,7 @@ class ModelFile(_Table):
     :param file: beside the manifest, or inside the installed Python package ``package``.
     :param inputs, outputs: numbers that go in and come out a call.
     :param obtain: for files that telerig does not ship: one line on where users get them.
+    :param unusual_order: the file says nothing of its joints, and their order in the manifest is not the robot's.
     """
 
     file: str
@@ -55,6 +56,7 @@ class ModelFile(_Table):
     inputs: int = Field(gt=0, le=100_000)
     outputs: int = Field(gt=0, le=1000)
     obtain: str = ""
+    unusual_order: bool = False
 
 
 class Joint(_Table):
@@ -63,16 +65,8 @@ class Joint(_Table):
     name: str
     default: float
     kp: float | None = Field(None, gt=0, le=1000)
-    kd: float | None = Field(None, ge=0, le=100)
+    kd: float | None = Field(None, gt=0, le=100)
     torque: float | None = Field(None, gt=0, le=1000)
-
-
-class Gains(_Table):
-    """``[gains]``: by which factors a rig's gains may differ from the joints' (lowest, highest)."""
-
-    kp: Pair = (0.9, 1.1)
-    kd: Pair = (0.9, 1.1)
-    torque: Pair = (0.9, 1.1)
 
 
 class Action(_Table):
@@ -230,7 +224,6 @@ class Manifest(_Table):
     rate_hz: float = Field(gt=0, le=1000)
     model: ModelFile
     joints: Annotated[tuple[Joint, ...], Field(strict=False)]
-    gains: Gains = Gains()
     action: Action
     observation: Observation
     command: CommandTable

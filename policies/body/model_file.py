@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -70,9 +71,10 @@ def read_model(manifest: Manifest, path: Path) -> bytes:
     return model
 
 
-def open_model(manifest: Manifest, path: Path) -> Infer:
+def open_model(manifest: Manifest, path: Path, groups: Sequence[Sequence[str]] = ()) -> Infer:
     """The model as a function ``(1, inputs)`` → ``(1, outputs)``, on one thread, tried once with zeros.
 
+    :param groups: the robot's joints, group by group, for files that say nothing of theirs.
     :raises ConfigError: :func:`read_model` refuses it, ONNX Runtime does, or its input, output or metadata differ from
         the manifest's.
     :raises MissingExtra: onnxruntime is not installed.
@@ -93,7 +95,7 @@ def open_model(manifest: Manifest, path: Path) -> Infer:
         raise ConfigError(f"{where}: ONNX Runtime refuses it: {_one_line(error)}")
     try:
         _compare(manifest, session)
-        check_interface(manifest, session.get_modelmeta().custom_metadata_map)
+        check_interface(manifest, session.get_modelmeta().custom_metadata_map, groups)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}")
     infer = _function(manifest, session)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from telerig.drivers.mujoco.humanoid import MujocoHumanoid
-from telerig.drivers.mujoco.legged_firmware import KP_MAX, LeggedFirmware
+from telerig.drivers.mujoco.legged_firmware import LeggedFirmware
 from telerig.drivers.mujoco.robot import MujocoRobot
 from telerig.drivers.mujoco.world import PERIOD_NS, MujocoWorld
 from telerig.drivers.ports import LoopbackPort
@@ -123,7 +123,7 @@ def test_the_drives_refuse_and_clamp() -> None:
     far = LegCommand(np.full(N, 9.0), np.full(N, 1e6), np.full(N, -1.0), True)
     assert say(firmware, LegKind.FOLLOW, wire.follow_request(1, far)[simbus.HEADER.size :]) is Status.OK
     np.testing.assert_array_equal(firmware.leg_command.position, LEGS.high)
-    np.testing.assert_array_equal(firmware.leg_command.kp, KP_MAX)
+    np.testing.assert_array_equal(firmware.leg_command.kp, 500.0)
     np.testing.assert_array_equal(firmware.leg_command.kd, 0.0)
     assert firmware.balancing
     assert say(firmware, LegKind.DAMP) is Status.OK

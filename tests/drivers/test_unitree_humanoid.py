@@ -192,6 +192,18 @@ def test_wrong_targets_are_refused(position: Any, kp: float) -> None:
         pair.robot.send_legs(LegCommand(position, np.full(13, kp), np.full(13, 1.0), False))
 
 
+@pytest.mark.parametrize(
+    ("kp", "kd", "said"), [(501.0, 1.0, "kp of left_knee_joint is 501"), (1.0, 21.0, "at most 20")]
+)
+def test_gains_beyond_the_motors_are_refused(kp: float, kd: float, said: str) -> None:
+    pair = opened()
+    gains = np.full((2, 13), [[500.0], [20.0]])
+    pair.robot.send_legs(LegCommand(home(pair), *gains, False))
+    gains[:, 3] = kp, kd
+    with pytest.raises(CommandRefused, match=said):
+        pair.robot.send_legs(LegCommand(home(pair), *gains, False))
+
+
 def test_in_the_gantry_it_is_let_down_once_its_legs_are_stiff() -> None:
     pytest.importorskip("mujoco")
     pair = opened(robot=lambda end, clock: Body(end, clock, hold_pelvis=False))

@@ -10,11 +10,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from telerig.policies.body.evaluation.evaluate import Request, evaluate
+from telerig.policies.body.evaluation.evaluate import Request, evaluate, loadable
 from telerig.policies.body.evaluation.full_model import TIMESTEP_S
 from telerig.policies.body.evaluation.picture import check_folder, save_pictures
 from telerig.policies.body.evaluation.report import summary
-from telerig.policies.body.load import load_manifest
 from telerig.teleop.bench.machine import machine
 from telerig.teleop.bench.report import progress
 
@@ -25,7 +24,7 @@ def run(request: Request, rrd: Path | None, as_json: bool) -> dict[str, Any]:
     """Evaluate, show, print.  :raises ConfigError: a wrong policy or option; nothing runs."""
     if rrd is not None:
         check_folder(rrd)
-    manifest, _ = load_manifest(request.policy)
+    manifest = loadable(request)  # before the bar: what is refused is one line
     with progress(f"eval-body {manifest.name}") as advance:
         found = evaluate(request, advance)
     result = {

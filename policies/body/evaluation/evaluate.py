@@ -12,6 +12,7 @@ from telerig.policies.body.evaluation import report
 from telerig.policies.body.evaluation.cases import CASES, Case
 from telerig.policies.body.evaluation.trial import Order, Trial, run
 from telerig.policies.body.load import body_policy, load_manifest
+from telerig.policies.body.manifest import Manifest
 from telerig.policies.processes import spread
 
 
@@ -42,14 +43,23 @@ class Result:
     tracks: dict[str, Trial] = field(default_factory=dict)
 
 
+def loadable(request: Request) -> Manifest:
+    """The manifest of a request's policy, once the policy was loaded: refused here, not in a worker.
+
+    :raises ConfigError: it does not load.
+    """
+    manifest, _ = load_manifest(request.policy)
+    body_policy(request.policy, load_embodiment(manifest.embodiment), request.model)
+    return manifest
+
+
 def evaluate(request: Request, done: Callable[[float], None] = lambda share: None) -> Result:
     """Judge a policy.
 
     :param done: called with the share of the simulated time that is over.
     :raises ConfigError: the policy does not load; nothing has run.
     """
-    manifest, _ = load_manifest(request.policy)
-    body_policy(request.policy, load_embodiment(manifest.embodiment), request.model)  # refuses here, not in a worker
+    manifest = loadable(request)
     possible = [c for c in request.cases if set(c.wants) <= set(manifest.command.names)]
     orders = [order for case in possible for order in _orders(request, case)]
     found: list[Trial | None] = [None] * len(orders)

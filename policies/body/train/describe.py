@@ -48,7 +48,6 @@ def tables(config: BodyConfig, model: Any, table: HeightTable, head: Mapping[str
     return {
         "format": 1, **own, "embodiment": config.embodiment, "rate_hz": round(rate, DIGITS), "joints": _joints(model, table),
         "model": {**file, "input": INPUT, "output": OUTPUT, "inputs": observe.N_ACTOR, "outputs": N_LEGS},
-        "gains": {k: list(config.gain) for k in ("kp", "kd")},
         "action": {"scale": config.action_scale, "clip": config.action_clip},
         "observation": {"clip": observe.LARGEST, "terms": _terms()},
         "command": _commands(config),

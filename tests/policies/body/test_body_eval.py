@@ -241,6 +241,15 @@ def test_the_table_covers_the_issue() -> None:
     assert Case("x").up == 1.0
 
 
+def test_what_is_refused_is_one_line_without_a_bar(
+    body_toy: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = body_toy.write(tmp_path, model=body_toy.onnx(outputs=29))
+    with pytest.raises(ConfigError, match="output action is"):
+        run(Request(name, cases=(STAND,), seeds=1, processes=1), None, False)
+    assert capsys.readouterr() == ("", "")
+
+
 def test_policies_of_others_are_judged_too(body_toy: Any, tmp_path: Path) -> None:
     """HOMIE's interface, with a model that does nothing: shapes, rates and joints fit."""
     (tmp_path / "toy.onnx").write_bytes(body_toy.onnx(inputs=456, outputs=12, names=("input", "output")))
