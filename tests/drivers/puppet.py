@@ -80,6 +80,16 @@ class Puppet:
         if self.state is State.ENGAGED:
             self._follow(values)
 
+    def hold(self, operator: Any, seconds: float) -> list[float]:
+        """For so long the robot does not follow, first held, then damped; where the pedals are then."""
+        steps = round(seconds * 1e9 / STEP_NS)
+        for k in range(steps):
+            self.now += STEP_NS
+            state = {"state": np.array(State.HOLD if 2 * k < steps else State.DAMPED, np.uint8)}
+            self._streams["session/state"].write(Sample("session/state", self.now, self.now, state))
+            at: list[float] = operator.step(self.now, self.readers)["pedals"]["position"]
+        return at
+
     def _follow(self, values: Any) -> None:
         vx, _, rate, self.height = self.pedals(self.now, np.array(values["pedals"]["position"]))
         self.heading += rate * STEP_NS / 1e9

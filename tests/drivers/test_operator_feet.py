@@ -58,6 +58,21 @@ def test_a_wish_that_lasts_shorter_than_a_tap_reverses_nothing(seconds: float) -
     assert driven.run(2.0, 0.3, 0.4, 0.74)[0] > 0.29
 
 
+def test_a_press_that_may_yet_be_a_tap_commands_nothing_and_the_foot_knows() -> None:
+    driven = Driven()
+    driven.run(0.2, 0.0, 0.0, 0.74)
+    driven.run(0.2, 0.3, 0.4, 0.74)
+    assert (driven.feet.speed.command, driven.feet.yaw.command) == (0.0, 0.0)
+    assert not driven.base[:3].any()
+
+
+def test_near_the_end_it_walks_straight_instead_of_turning_to_the_line() -> None:
+    near, far = (Steering().wish(Seen(along, 0.2, 0.0)) for along in (0.1, 1.0))
+    assert near[0] > 0.0
+    assert far[0] == 0.0
+    assert far[1] < 0.0
+
+
 def test_wishes_that_change_with_every_thought_confuse_nobody() -> None:
     driven, rng = Driven(), np.random.default_rng(1)
     for _ in range(300):

@@ -8,13 +8,12 @@ import pytest
 from telerig.drivers import operator_shelf_to_table as module
 from telerig.drivers.operator_habits import DELAY_NS
 from telerig.drivers.operator_hands import Hands
-from telerig.drivers.operator_shelf_to_table import SQUAT, ShelfToTableOperator
+from telerig.drivers.operator_shelf_to_table import SQUAT, TILT, ShelfToTableOperator
 from telerig.drivers.operator_sight import Sight
 from telerig.hardware.embodiment import load_embodiment
 from telerig.hardware.kinematics import Chain
 from telerig.hardware.rotations import rotation_about
 from telerig.hardware.samples import Sample
-from telerig.teleop.states import State
 
 from .puppet import Puppet
 
@@ -41,6 +40,11 @@ def test_it_goes_through_every_phase_and_the_box_stands_on_the_disc() -> None:
     phases = until(puppet, operator, "lift")
     assert puppet.height == pytest.approx(SQUAT, abs=0.01)
     assert puppet.done == (True, False, False, False)
+    phases += until(puppet, operator, "walk to the table")[1:]
+    held = dict.fromkeys(G1.group("waist").joints, 0.0)
+    for side, q in operator._hands.q.items():  # fingers up while it carries
+        palm = Chain.from_mjcf(G1.model_path, "pelvis", f"{side}_palm", held).forward(q)
+        assert np.arcsin(palm[2, 0]) == pytest.approx(TILT, abs=0.05)
     phases += until(puppet, operator, "set down")[1:]
     assert puppet.done == (True, True, True, False)
     assert puppet.presses == 1
@@ -56,18 +60,26 @@ def test_while_the_robot_does_not_follow_time_stands_still_and_pedals_are_releas
     for _ in range(200):
         puppet.step(operator)
     before = {s: q.copy() for s, q in operator._hands.q.items()}
-    for state in [State.HOLD] * 30 + [State.DAMPED] * 30:
-        puppet.now += 10_000_000
-        sample = Sample("session/state", puppet.now, puppet.now, {"state": np.array(state, np.uint8)})
-        puppet._streams["session/state"].write(sample)
-        values = operator.step(puppet.now, puppet.readers)
-        at = values["pedals"]["position"]
-    assert at == [0.0, 0.0, 0.0]
+    assert puppet.hold(operator, 0.6) == [0.0, 0.0, 0.0]
     assert operator.phase == "walk to the shelf"
     assert all(np.abs(operator._hands.q[s] - q).max() < 0.05 for s, q in before.items())
     puppet.pedals.reset()  # as the cockpit is when the robot follows again
     until(puppet, operator, "squat")
     assert puppet.done[0]
+
+
+def test_after_a_stop_while_it_backs_away_its_feet_begin_anew_with_the_cockpit() -> None:
+    puppet, operator = Puppet(1), ShelfToTableOperator(1)
+    until(puppet, operator, "back away")
+    for _ in range(150):
+        puppet.step(operator)
+    assert operator._feet.speed.direction == -1.0
+    puppet.hold(operator, 0.6)
+    puppet.pedals.reset()
+    puppet.step(operator)
+    for _ in range(10):
+        puppet.step(operator)
+    assert operator._feet.speed.direction == 1.0
 
 
 def test_a_new_scene_ends_what_was_begun_in_the_last_one() -> None:
