@@ -83,7 +83,8 @@ class G1Firmware:
     @property
     def position(self) -> Array:
         """Where every motor is, ``(n,)`` rad."""
-        return self._measured[0]
+        where: Array = self._measured[0]
+        return where
 
     @property
     def fastest(self) -> float:
