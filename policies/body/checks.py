@@ -86,11 +86,12 @@ def _command(item: CommandItem, where: str) -> None:
         raise ConfigError(f"{where} range: {low} is not below {high}")
     if not low <= item.home <= high:
         raise ConfigError(f"{where} home {item.home} is outside its range [{low}, {high}]")
-    if not item.response:
-        return
-    pairs = np.array(item.response)
-    if len(pairs) < 2 or (np.diff(pairs, axis=0) <= 0).any() or pairs[0, 0] < 0 or pairs[0, 1] != 0:
-        raise ConfigError(f"{where} response: pairs (given, achieved) must both rise, from (dead band, 0)")
+    if item.response_back and not item.response:
+        raise ConfigError(f"{where} response_back: there is no response that it differs from")
+    for key, found in (("response", item.response), ("response_back", item.response_back)):
+        pairs = np.array(found)
+        if found and (len(found) < 2 or (np.diff(pairs, axis=0) <= 0).any() or pairs[0, 0] < 0 or pairs[0, 1] != 0):
+            raise ConfigError(f"{where} {key}: pairs (given, achieved) must both rise, from (dead band, 0)")
 
 
 def _reference(table: ReferenceTable, manifest: Manifest) -> None:

@@ -43,7 +43,7 @@ class CommandShaper:
         self._step = np.array([np.inf if i.slew is None else i.slew / rate_hz for i in items])
         fastest = np.where(self._velocity, np.maximum(np.abs(self._low), np.abs(self._high)), 0.0)
         self._brake = fastest / (STOP_S * rate_hz)
-        self._inverse = [(k, *_inverse(i)) for k, i in enumerate(items) if i.response]
+        self._inverse = [(k, _Inverse(i)) for k, i in enumerate(items) if i.response]
         self._rest_below = table.rest_below
         stops = [table.rest_below if i.stop_below is None else i.stop_below for i in items]
         self._stop_below = np.array(stops)[self._velocity]
@@ -69,24 +69,29 @@ class CommandShaper:
         rolling = self._walking and (np.abs(self._now[self._velocity]) > self._stop_below).any()
         self._walking = bool(asked or rolling)
         sent = self._now.copy()
-        for k, achieved, given in self._inverse:
-            sent[k] = _compensate(float(self._now[k]), achieved, given, self._rest_below)
+        for k, inverse in self._inverse:
+            sent[k] = inverse.give(float(self._now[k]), self._rest_below)
         return Given(self._now, np.clip(sent, self._low, self._high), self._walking)
 
 
-def _inverse(item: CommandItem) -> tuple[Array, Array]:
-    """(achieved, given) of an item's response, both increasing."""
-    pairs = np.array(item.response, np.float64)  # (n, 2)
-    return pairs[:, 1], pairs[:, 0]
+class _Inverse:
+    """What achieves a wish, by a command's measured response."""
 
+    def __init__(self, item: CommandItem) -> None:
+        ahead, back = (np.array(pairs, np.float64) for pairs in (item.response, item.response_back or item.response))
+        self._pairs = {
+            False: ahead,
+            True: back,
+        }  # by whether the wish is negative; (n, 2): given, achieved, both rising
 
-def _compensate(wish: float, achieved: Array, given: Array, rest_below: float) -> float:
-    """What achieves the wish; beyond the last pair, as much more as the wish is."""
-    size = abs(wish)
-    if size <= rest_below:
-        return 0.0
-    beyond = max(0.0, size - float(achieved[-1]))
-    return float(np.copysign(float(np.interp(size, achieved, given)) + beyond, wish))
+    def give(self, wish: float, rest_below: float) -> float:
+        """Beyond the last pair, as much more as the wish is; at rest nothing."""
+        size = abs(wish)
+        if size <= rest_below:
+            return 0.0
+        given, achieved = self._pairs[wish < 0].T
+        beyond = max(0.0, size - float(achieved[-1]))
+        return float(np.copysign(float(np.interp(size, achieved, given)) + beyond, wish))
 
 
 class GaitClock:

@@ -94,6 +94,7 @@ def _commands(manifest: Manifest) -> dict[str, _Part]:
         "command rest_below": _Part([table.rest_below]),
         "command stop_below": _Part(stops, names),
         "command response": _Part([json.dumps(item.response) for item in items], names),
+        "command response_back": _Part([json.dumps(item.response_back) for item in items], names),
     }
 
 

@@ -124,7 +124,8 @@ class CommandItem(_Table):
     :param slew: how fast the wish may change, per second; without it, at once.
     :param stop_below: a walk that is to end goes on until the slewed velocity is this small; else ``rest_below``.
     :param response: (given, achieved) pairs as measured, from the largest that achieves nothing; the runtime gives the
-        policy what achieves the wish.  Valid for both signs.  Without it, the wish is given as it is.
+        policy what achieves the wish.  Without it, the wish is given as it is.
+    :param response_back: the same for negative wishes, as sizes; without it, ``response`` is valid for both signs.
     """
 
     range: Pair
@@ -132,6 +133,7 @@ class CommandItem(_Table):
     slew: float | None = Field(None, gt=0)
     stop_below: float | None = Field(None, ge=0, le=0.5)
     response: Annotated[tuple[Pair, ...], Field(strict=False)] = ()
+    response_back: Annotated[tuple[Pair, ...], Field(strict=False)] = ()
 
 
 class CommandTable(_Table):

@@ -14,6 +14,9 @@ def export_body(
     name: Annotated[str, typer.Option(help="What the policy is called.")] = "telerig_g1",
     steps: Annotated[Optional[int], typer.Option(help="The milestone after so many steps; else the newest.")] = None,  # noqa: UP045
     table: Annotated[Optional[Path], typer.Option(help="Output of `eval-body --json`, for the provenance.")] = None,  # noqa: UP045
+    measure: Annotated[
+        bool, typer.Option("--measure/--plain", help="Measure what it achieves of its commands, and give it what does.")
+    ] = True,
     json: Annotated[bool, typer.Option("--json", help="Print the provenance as one JSON object, last line.")] = False,
 ) -> None:
     """Make a trained body policy fit to be run, evaluated and shipped.
@@ -25,7 +28,8 @@ def export_body(
 
     from telerig.hardware.errors import DataError
     from telerig.policies.body.train.export import export_body as export
-    from telerig.policies.body.train.export import read_run
+    from telerig.policies.body.train.export import measured_responses, read_run
+    from telerig.teleop.bench.report import progress
 
     judged = None
     if table is not None:
@@ -33,7 +37,11 @@ def export_body(
             judged = text.loads(table.read_text(encoding="utf-8").splitlines()[-1])
         except (OSError, ValueError, IndexError) as error:
             raise DataError(f"{table}: not what `telerig eval-body --json` prints: {error}")
-    origin = export(read_run(run, steps), out, name, judged)
+    trained, responses = read_run(run, steps), None
+    if measure:
+        with progress("measuring responses") as advance:
+            responses = measured_responses(trained, done=advance)
+    origin = export(trained, out, name, judged, responses)
     if json:
         print(text.dumps(origin))
     else:

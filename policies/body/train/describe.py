@@ -36,9 +36,16 @@ _TERMS: Mapping[str, list[dict[str, Any]]] = {
 }
 
 
-def tables(config: BodyConfig, model: Any, table: HeightTable, head: Mapping[str, Any]) -> dict[str, Any]:
+def tables(
+    config: BodyConfig,
+    model: Any,
+    table: HeightTable,
+    head: Mapping[str, Any],
+    responses: Mapping[str, Mapping[str, Any]] | None = None,
+) -> dict[str, Any]:
     """A manifest's tables.
 
+    :param responses: of the commands, as measured (``response.py``).
     :param model: the nominal training model: gains and torque limits are read from it.
     :param head: ``name``, ``title``, ``licence``, ``source``; and ``model``, added to its ``[model]``.
     """
@@ -50,7 +57,7 @@ def tables(config: BodyConfig, model: Any, table: HeightTable, head: Mapping[str
         "model": {**file, "input": INPUT, "output": OUTPUT, "inputs": observe.N_ACTOR, "outputs": N_LEGS},
         "action": {"scale": config.action_scale, "clip": config.action_clip},
         "observation": {"clip": observe.LARGEST, "terms": _terms()},
-        "command": _commands(config),
+        "command": _commands(config, responses or {}),
         "clock": {"period_s": config.period, "offsets": [0.0, float(np.pi)], "at_rest": "zero", "restart": True},
         "reference": {
             "height_table": {"height": _rounded(table.height), "joints": _poses(table)},
@@ -84,11 +91,12 @@ def _terms() -> list[dict[str, Any]]:
     return found
 
 
-def _commands(config: BodyConfig) -> dict[str, Any]:
+def _commands(config: BodyConfig, responses: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     ranges = (config.vx, config.vy, config.yaw)
     for name, bounds, slew, stop in zip(("vx", "vy", "yaw_rate"), ranges, config.slew, commands.ROLL_OUT, strict=False):
         found[name] = {"range": list(bounds), "slew": slew, "stop_below": float(stop)}
+        found[name] |= responses.get(name, {})
     return found | {"height": {"range": list(config.height_stand), "home": STAND_M, "slew": config.slew[3]}}
 
 

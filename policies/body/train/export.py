@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,14 +22,16 @@ from telerig.policies.body.interface import KEY, interface
 from telerig.policies.body.manifest import Manifest, parse_manifest
 from telerig.policies.body.manifest_text import manifest_text
 from telerig.policies.body.onnx_write import network_file
-from telerig.policies.body.train.actor import CLIP
+from telerig.policies.body.train.actor import CLIP, Networks, layout, size
 from telerig.policies.body.train.config import TrainConfig
 from telerig.policies.body.train.describe import tables
 from telerig.policies.body.train.env import make_table
+from telerig.policies.body.train.evaluation import CaseEnv
 from telerig.policies.body.train.format import check_format
 from telerig.policies.body.train.normalise import deviation
 from telerig.policies.body.train.observe import N_ACTOR
 from telerig.policies.body.train.physics import compile_model
+from telerig.policies.body.train.response import responses
 from telerig.policies.folder import replace_folder
 
 Array = NDArray[np.float32]
@@ -90,8 +92,16 @@ def _evaluation(run: Path, steps: int) -> dict[str, Any]:
     return {"updates": line["update"], "steps": steps, "seconds": line["seconds"], "evaluation": line["cases"]}
 
 
-def export_body(trained: Trained, out: Path, name: str, full_model: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def export_body(
+    trained: Trained,
+    out: Path,
+    name: str,
+    full_model: Mapping[str, Any] | None = None,
+    responses: Mapping[str, Mapping[str, Any]] | None = None,
+) -> dict[str, Any]:
     """Write ``NAME.onnx``, ``NAME.toml`` and ``NAME.json`` into a folder that holds nothing yet.
+
+    :param responses: what it achieves of its commands (:func:`measured_responses`); without them they are given as wished.
 
     :param full_model: a table of ``telerig eval-body`` for the provenance.
     :returns: the provenance.
@@ -101,7 +111,7 @@ def export_body(trained: Trained, out: Path, name: str, full_model: Mapping[str,
         raise ConfigError(f"{out} holds something already: give an empty --out")
     body = trained.config.body
     head = {"name": name, "title": TITLE, "licence": LICENCE, "source": SOURCE, "model": {"file": f"{name}.onnx"}}
-    made = tables(body, compile_model(body), make_table(body), head)
+    made = tables(body, compile_model(body), make_table(body), head, responses)
     model = network(trained, _manifest(made))
     if len(model) > MAX_BYTES:
         raise ConfigError(f"the network takes {len(model)} bytes, at most {MAX_BYTES} are shipped")
@@ -117,6 +127,20 @@ def export_body(trained: Trained, out: Path, name: str, full_model: Mapping[str,
 
     replace_folder(out, fill)
     return origin
+
+
+def measured_responses(
+    trained: Trained, robots: int = 20, done: Callable[[float], None] = lambda share: None
+) -> dict[str, dict[str, list[list[float]]]]:
+    """What the policy achieves of its commands on the training model, arms moving; ``done``: told the share that is over."""
+    ppo, tensors = trained.config.ppo, trained.tensors
+    flat = np.zeros(size(ppo), np.float32)
+    for slot in layout(ppo):
+        flat[slot.start : slot.end] = tensors[slot.name].reshape(-1)
+    spread = deviation(tensors["observation.variance"].astype(np.float64))
+    networks = Networks(ppo, flat, tensors["observation.mean"].astype(np.float32), spread.astype(np.float32))
+    env = CaseEnv(trained.config, make_table(trained.config.body), robots)
+    return responses(trained.config.body, lambda case: env.run(case, networks, trained.config.seed), done)
 
 
 def _manifest(made: Mapping[str, Any]) -> Manifest:
