@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from telerig.hardware.embodiment import load_embodiment
 from telerig.hardware.errors import ConfigError
-from telerig.policies.body.evaluation.cases import ASKED_S, MEASURED_S, PUSH_S, Case
+from telerig.policies.body.evaluation.cases import ASKED_S, MEASURED_S, PUSH_S, STAND_M, Case
 from telerig.policies.body.evaluation.full_model import TIMESTEP_S, Body, World, compile_full
 from telerig.policies.body.evaluation.motions import Commands, UpperBody
 from telerig.policies.body.load import body_policy, load_manifest
@@ -22,6 +22,7 @@ from telerig.policies.body.runtime import BodyPolicy, BodyState, projected_gravi
 Floats = NDArray[np.float64]
 
 TILT_DEG, LOWEST_M, SAG_M = 60.0, 0.20, 0.25  # down: pelvis' tilt; its height; its height below what was asked
+RISE_M_S = 0.3  # nobody stands up at once: what is asked rises so fast before it counts
 SHAKE_RAD = 0.01
 
 
@@ -109,10 +110,11 @@ def run(order: Order) -> Trial:
     push = case.push * np.array([np.cos(a := rng.uniform(0, 2 * np.pi)), np.sin(a)])
     late = round(case.delay_s / TIMESTEP_S)
     ticks = round(case.seconds / dt)
-    log = _Log(body, ticks)
+    log, asked = _Log(body, ticks), STAND_M
     for tick in range(ticks):
         t = tick * dt
         wish = commands.at(t)
+        asked = rising(asked, float(wish[3]), dt)
         if case.push and abs(t - PUSH_S) < dt / 2:
             body.data.qvel[:2] += push
         before, targets = targets, upper.step(tick).copy()
@@ -122,9 +124,14 @@ def run(order: Order) -> Trial:
         body.follow(before, min(late, substeps))
         body.follow(targets, substeps - late)
         log.add(tick, wish)
-        if log.down(tick, wish[3] if "height" in manifest.command.names else None):
+        if log.down(tick, asked if "height" in manifest.command.names else None):
             return log.trial(tick + 1, dt, t, order.keep)
     return log.trial(ticks, dt, None, order.keep)
+
+
+def rising(asked: float, wish: float, dt: float) -> float:
+    """The height that a robot can be held to, m, ``dt`` s after it was ``asked``: down at once, up at :data:`RISE_M_S`."""
+    return min(wish, asked + RISE_M_S * dt)
 
 
 def _substeps(manifest: Manifest) -> int:

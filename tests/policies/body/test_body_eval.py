@@ -49,6 +49,20 @@ def test_who_falls_is_down_and_when_is_told(idle: str) -> None:
     assert short.down_s is None
 
 
+def test_who_squats_and_is_told_to_stand_up_has_not_fallen(idle: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def at(self: Commands, t: float) -> np.ndarray[Any, Any]:
+        return np.array([0.0, 0.0, 0.0, 0.44 if t < 0.84 else 0.78])
+
+    monkeypatch.setattr(Commands, "at", at)
+    case = Case("rise", (0.0, 0.0, 0.0, 0.44), seconds=0.94)
+    lowest = trial.run(Order(idle, case, 0, keep=True))
+    assert lowest.track is not None
+    assert lowest.track.done[-5, 3] < 0.78 - trial.SAG_M  # it has gone down
+    assert lowest.up
+    assert trial.rising(0.45, 0.76, 0.02) == pytest.approx(0.456)
+    assert trial.rising(0.76, 0.45, 0.02) == 0.45
+
+
 def test_same_seed_same_trial(idle: str) -> None:
     once, other, again = (trial.run(Order(idle, replace(STAND, seconds=1.5), seed, keep=True)) for seed in (0, 1, 0))
     for a, b in ((once, again),):
