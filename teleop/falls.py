@@ -14,7 +14,7 @@ class Falls:
 
     A fall presses the e-stop.  Presses have numbers and no order, so a press that somebody else made is known by being
     another one: from then on nothing is reset here until a person has done it.  One that falls between two looks, and just
-    before the fall's own, is not seen.
+    before the fall's own, is not seen.  Once the fall's press is cleared, what is pressed is a person's until the next fall.
 
     :param balance: ``ROBOT/balance``; None for a robot that cannot fall.
     :param may_reset: whether a program may do this at all: where nothing real moves.
@@ -25,27 +25,28 @@ class Falls:
         self._balance, self._control, self._may_reset = balance, control, may_reset
         self._presses: set[int] = set()  # seen while latched
         self._asked = 0
+        self._cleared = False  # the press of this fall
         self.lies = False
 
     def look(self) -> bool:
         """Whether it fell since the last look."""
         before, newest = self.lies, self._balance.latest() if self._balance is not None else None
         self.lies = newest is not None and Balance(int(newest.array("state"))) is Balance.FALLEN
-        press = (
-            self._control.newest_press
-        )  # after the state: a fall that is seen has pressed; before `estop`: see `reset`
-        if self._control.estop:
-            self._presses.add(press)
-        else:
+        press = self._control.newest_press  # after the state: a fall that is seen has pressed
+        fell, latched = self.lies and not before, self._control.estop
+        if not latched:
             self._presses.clear()
-        return self.lies and not before
+        elif press == self._control.newest_press:  # else one came in between: the next look takes it
+            self._presses.add(press)
+        self._cleared = self.lies and not fell and (self._cleared or not latched)
+        return fell
 
     def reset(self, now: int, since: int) -> None:
         """Ask for the reset, at most once a second, if the robot lies and its fall's press is the only one.
 
         :param since: when it began to hang in its gantry again, or was asked to, ns.
         """
-        if not (self._may_reset and self.lies and len(self._presses) == 1):
+        if not (self._may_reset and self.lies and len(self._presses) == 1) or self._cleared:
             return
         if now - max(since, self._asked) > AGAIN_NS:
             self._asked = now

@@ -35,13 +35,14 @@ def body_line(sample: Sample | None, calm: Callable[[float], float]) -> Text:
     balance, tilt = Balance(sample.array("state").item()), sample.array("tilt").item()
     text = Text("  body  ")
     text.append(f"{MEANING[balance]:<13}", STYLES[balance])
+    share, known = 1.0, math.isfinite(tilt)
     if balance in (Balance.BALANCING, Balance.LOWERING):
+        share = calm(tilt)  # only one that stands slows its arms down
         text.append(f"  {_wish(*sample.array('wish').tolist())}", "yellow" if sample.array("urgent").item() else "")
-    if math.isfinite(tilt):
-        share = calm(tilt)
-        text.append(f"   tilt {math.degrees(tilt):3.0f}°", "" if share >= 1.0 else "bold red")
-        if share < 1.0:
-            text.append(f"  arms at {share:.0%} speed", "bold red")
+    if known or share < 1.0:
+        text.append(f"   tilt {f'{math.degrees(tilt):3.0f}' if known else '  ?'}°", "" if share >= 1.0 else "bold red")
+    if share < 1.0:
+        text.append(f"  arms at {share:.0%} speed", "bold red")
     return text
 
 

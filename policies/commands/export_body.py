@@ -27,8 +27,8 @@ def export_body(
     import json as text
 
     from telerig.hardware.errors import DataError
+    from telerig.policies.body.train.export import check_empty, measured_responses, read_run
     from telerig.policies.body.train.export import export_body as export
-    from telerig.policies.body.train.export import measured_responses, read_run
     from telerig.teleop.bench.report import progress
 
     judged = None
@@ -37,6 +37,7 @@ def export_body(
             judged = text.loads(table.read_text(encoding="utf-8").splitlines()[-1])
         except (OSError, ValueError, IndexError) as error:
             raise DataError(f"{table}: not what `telerig eval-body --json` prints: {error}")
+    check_empty(out)  # before the minute that measuring takes
     trained, responses = read_run(run, steps), None
     if measure:
         with progress("measuring responses") as advance:

@@ -50,7 +50,10 @@ def test_what_it_is_asked_is_said_while_it_balances() -> None:
 def test_arms_that_are_slowed_are_said() -> None:
     assert "speed" not in line(Balance.BALANCING, 5)
     assert "tilt  21°  arms at 60% speed" in line(Balance.BALANCING, 21)
-    assert "arms at 20% speed" in line(Balance.FALLEN, 80)
+    assert "tilt   ?°  arms at 20% speed" in line(Balance.BALANCING, math.nan)  # as the loop does
+    for state in (Balance.RISING, Balance.FALLEN):
+        assert "speed" not in line(state, 80)
+        assert "tilt  80°" in line(state, 80)
     assert "tilt" not in line(Balance.LIMP, math.nan)
 
 

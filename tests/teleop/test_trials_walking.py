@@ -162,9 +162,9 @@ def test_a_press_that_comes_after_its_trial_is_over_begins_nothing(shown: bool) 
     assert beside.trials.results[1].seconds == pytest.approx(5.0, abs=0.3)
 
 
-def fallen(may_reset: bool = True) -> tuple[Beside, int]:
+def fallen(may_reset: bool = True, trials: int = 2) -> tuple[Beside, int]:
     """In the first trial, its e-stop pressed; the world does not show the next scene yet."""
-    beside = Beside(may_reset=may_reset)
+    beside = Beside(trials, may_reset=may_reset)
     beside.poll(3.0)
     beside.press()
     beside.poll(5.0, (1, 0, 0))
@@ -189,6 +189,15 @@ def test_a_fall_s_e_stop_is_reset_once_the_world_shows_the_robot_in_its_gantry()
     assert beside.trials.results[1].reason == "the operator did not begin"
 
 
+def test_a_press_after_the_fall_s_was_cleared_is_a_person_s_though_the_robot_still_lies() -> None:
+    beside, press = fallen()
+    beside.control.clear_estop(press)
+    beside.poll(0.2)
+    beside.control.press_estop()
+    beside.poll(5.0)
+    assert beside.control.resets == 0
+
+
 def test_where_something_real_moves_no_program_resets_a_fall() -> None:
     beside, _ = fallen(may_reset=False)
     beside.poll(10.0)
@@ -207,20 +216,21 @@ def test_an_e_stop_that_somebody_pressed_is_not_reset() -> None:
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_press_beside_that_of_the_fall_is_for_a_person_to_reset(when: str) -> None:
     if when == "before":
-        beside = Beside()
+        beside = Beside(4)
         beside.poll(3.0)
         beside.press()
         beside.control.press_estop()
         beside.poll(0.2)
         beside.fall()
     else:
-        beside, _ = fallen()
+        beside, _ = fallen(trials=4)
         beside.control.press_estop()
     beside.poll(10.0)
     assert [t.reason for t in beside.trials.results] == ["fell"]
     assert beside.control.resets == 0
     beside.control.clear_estop(beside.control.newest_press)  # a person did
-    beside.poll(0.2)
+    beside.state = Balance.BALANCING
+    beside.poll(2.0)
     press = beside.fall()  # and from then on it is as ever
     beside.poll(2.0)
     assert beside.control.asked_press == press

@@ -92,6 +92,12 @@ def _evaluation(run: Path, steps: int) -> dict[str, Any]:
     return {"updates": line["update"], "steps": steps, "seconds": line["seconds"], "evaluation": line["cases"]}
 
 
+def check_empty(out: Path) -> None:
+    """:raises ConfigError: a folder that holds something already."""
+    if out.exists() and any(out.iterdir()):
+        raise ConfigError(f"{out} holds something already: give an empty --out")
+
+
 def export_body(
     trained: Trained,
     out: Path,
@@ -107,8 +113,7 @@ def export_body(
     :returns: the provenance.
     :raises ConfigError: the folder holds something already.
     """
-    if out.exists() and any(out.iterdir()):
-        raise ConfigError(f"{out} holds something already: give an empty --out")
+    check_empty(out)
     body = trained.config.body
     head = {"name": name, "title": TITLE, "licence": LICENCE, "source": SOURCE, "model": {"file": f"{name}.onnx"}}
     made = tables(body, compile_model(body), make_table(body), head, responses)

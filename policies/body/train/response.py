@@ -14,7 +14,7 @@ import numpy as np
 from telerig.policies.body.train.config import BodyConfig
 from telerig.policies.body.train.evaluation import STAND_M, Case
 
-SHARES = (0.25, 0.5, 0.75, 1.0)  # of a command's range
+SHARES = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0)  # of a command's range
 AXES = ("vx", "vy", "yaw_rate")
 DIGITS = 4
 UP_SHARE = 0.75  # robots that must stay up for a figure to count
@@ -31,14 +31,15 @@ def responses(
 ) -> dict[str, dict[str, list[list[float]]]]:
     """``response`` and, forward and back being different for a walker, ``response_back`` of each velocity.
 
-    Left is as right: a mirrored policy does the same.  A curve stops before the first figure that does not rise, or that
-    too few robots stayed up for; one with no figure left is left out.
+    Left is as right: a mirrored policy does the same.  What achieves nothing is where a curve begins; it stops before the
+    first figure that does not rise, or that too few robots stayed up for.  An axis with no figure left is left out; where
+    only going back has none, negative wishes are given as they are.
     """
     wanted = _commands(config)
     found: dict[str, dict[str, list[list[float]]]] = {}
     count, n = 0, sum(len(given) for _, _, given in wanted)
     for axis, sign, given in wanted:
-        pairs = [[0.0, 0.0]]
+        pairs = []
         for size in given:
             command = [0.0, 0.0, 0.0, STAND_M]
             command[AXES.index(axis)] = sign * size
@@ -47,9 +48,11 @@ def responses(
             done(count / n)
             pairs.append([round(size, DIGITS), _achieved(told, axis, sign)])
         curve = _rising(pairs)
-        if len(curve) > 1:
-            found.setdefault(axis, {})["response" if sign > 0 else "response_back"] = curve
-    return {axis: curves for axis, curves in found.items() if "response" in curves}
+        if sign > 0 and len(curve) > 1:
+            found[axis] = {"response": curve}
+        elif sign < 0 and axis in found:
+            found[axis]["response_back"] = curve if len(curve) > 1 else [[0.0, 0.0], [given[-1], given[-1]]]
+    return found
 
 
 def _commands(config: BodyConfig) -> list[tuple[str, float, tuple[float, ...]]]:
@@ -58,10 +61,10 @@ def _commands(config: BodyConfig) -> list[tuple[str, float, tuple[float, ...]]]:
     def sizes(most: float) -> tuple[float, ...]:
         return tuple(float(v) for v in np.round(np.array(SHARES) * most, DIGITS))
 
-    return [
-        ("vx", 1.0, sizes(config.vx[1])), ("vx", -1.0, sizes(-config.vx[0])), ("vy", 1.0, sizes(config.vy[1])),
-        ("yaw_rate", 1.0, sizes(config.yaw[1])),
+    found = [
+        ("vx", 1.0, config.vx[1]), ("vx", -1.0, -config.vx[0]), ("vy", 1.0, config.vy[1]), ("yaw_rate", 1.0, config.yaw[1]),
     ]  # fmt: skip
+    return [(axis, sign, sizes(most)) for axis, sign, most in found if most > 0]
 
 
 def _achieved(told: Mapping[str, Any], axis: str, sign: float) -> float:
@@ -71,9 +74,13 @@ def _achieved(told: Mapping[str, Any], axis: str, sign: float) -> float:
 
 
 def _rising(pairs: Sequence[list[float]]) -> list[list[float]]:
-    curve = [pairs[0]]
-    for pair in pairs[1:]:
-        if not pair[1] > curve[-1][1]:  # NaN does not, either
+    """From (what achieves nothing, 0) on, as far as both rise."""
+    curve = [[0.0, 0.0]]
+    for given, achieved in pairs:
+        if len(curve) == 1 and achieved <= 0.0:
+            curve = [[given, 0.0]]
+        elif achieved > curve[-1][1] and given > curve[-1][0]:  # NaN does not
+            curve.append([given, achieved])
+        else:
             break
-        curve.append(pair)
     return curve

@@ -68,13 +68,28 @@ def test_what_few_survive_and_what_does_not_rise_is_left_out() -> None:
         return measure(case, up=20 if max(map(abs, case.command[:3])) < 0.5 else 10)
 
     found = responses(CONFIG, falls_when_fast)
-    assert [given for given, _ in found["vx"]["response"]] == [0.0, 0.2375, 0.475]
-    assert len(found["vx"]["response_back"]) == 5
+    assert [given for given, _ in found["vx"]["response"]] == [0.0, 0.0475, 0.095, 0.2375, 0.475]
+    assert len(found["vx"]["response_back"]) == 7
 
     def stands(case: Case) -> Mapping[str, Any]:
         return {"n": 20, "up": 20, "vx": 0.0, "vy": 0.0, "yaw_rate": 0.0}
 
     assert responses(CONFIG, stands) == {}
+
+
+def test_where_going_back_has_no_figure_it_is_not_taken_for_going_ahead() -> None:
+    def falls_back(case: Case) -> Mapping[str, Any]:
+        return measure(case, up=20 if case.command[0] >= 0 else 0)
+
+    assert responses(CONFIG, falls_back)["vx"]["response_back"] == [[0.0, 0.0], [0.45, 0.45]]
+
+
+def test_a_dead_band_is_where_a_curve_begins() -> None:
+    def drifts(case: Case) -> Mapping[str, Any]:
+        return {**measure(case), "vx": case.command[0] - 0.06}
+
+    pairs = responses(CONFIG, drifts)["vx"]["response"]
+    assert pairs[:2] == [[0.0475, 0.0], [0.095, 0.035]]
 
 
 def test_how_far_it_is_is_told() -> None:
@@ -125,5 +140,5 @@ def test_a_policy_that_does_nothing_but_its_reference_is_measured_too(monkeypatc
     tensors |= {"observation.mean": np.zeros(N_CRITIC), "observation.variance": np.ones(N_CRITIC)}
     shares: list[float] = []
     found = measured_responses(Trained(config, tensors, {}), robots=2, done=shares.append)
-    assert len(shares) == 16
+    assert len(shares) == 24
     assert set(found) <= set(AXES)  # it falls where nothing balances it
