@@ -63,7 +63,7 @@ class ExoArmConfig:
     rate_hz: float = 250.0
     model: str = ""
     min_firmware: int = 38
-    reply_timeout_ms: float = 20.0
+    reply_timeout_ms: float = 40.0
     return_delay_us: int = 0
     wire_time: bool = False
 

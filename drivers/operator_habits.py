@@ -30,6 +30,28 @@ class Late:
         return shown
 
 
+class Looks:
+    """What an operator sees of the scene, late; each new scene is looked at from the beginning.
+
+    :ivar episode: of the scene that it sees.
+    """
+
+    def __init__(self) -> None:
+        self._late, self._number = Late(), 0
+        self.episode = 0
+
+    def __call__(self, newest: Sample | None, now: int) -> tuple[Sample, int] | None:
+        """As :class:`Late`, and the number of this look at this scene, from 1: the mean of many is steadier than one."""
+        shown = self._late(newest, now)
+        if shown is None:
+            return None
+        episode = int(shown.array("episode"))
+        if episode != self.episode:
+            self.episode, self._number = episode, 0
+        self._number += 1
+        return shown, self._number
+
+
 class Enable:
     """The foot on *enable*: press once the robot stands still; after a stop let go for a moment, then press again."""
 

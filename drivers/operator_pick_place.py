@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from telerig.drivers.operator_habits import BLUR_M, ENGAGED, PRESS_NS, THINK_NS, Enable, Late
+from telerig.drivers.operator_habits import BLUR_M, ENGAGED, PRESS_NS, THINK_NS, Enable, Looks
 from telerig.drivers.operator_motion import ArmMotion, Leg, wandering
 from telerig.hardware.embodiment import load_embodiment
 from telerig.hardware.protocols import StreamReader
@@ -40,21 +40,21 @@ class _Eyes:
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._rng = rng
-        self._late = Late()
-        self.episode = 0
+        self._looks = Looks()
         self.object, self.target = np.zeros(3), np.zeros(3)
-        self._looks = 0
+
+    @property
+    def episode(self) -> int:
+        """The scene's."""
+        return self._looks.episode
 
     def look(self, newest: Sample | None, now: int) -> None:
         """Take in what is new; see what was there 150 ms ago."""
-        shown = self._late(newest, now)
-        if shown is None:
+        look = self._looks(newest, now)
+        if look is None:
             return
-        episode = int(shown.array("episode"))
-        if episode != self.episode:
-            self.episode, self._looks = episode, 0
-        self._looks += 1
-        share = max(0.1, 1.0 / self._looks)
+        shown, number = look
+        share = max(0.1, 1.0 / number)
         self.object += share * (shown.array("object") + self._rng.normal(0, BLUR_M, 3) - self.object)
         self.target += share * (shown.array("target") + self._rng.normal(0, BLUR_M, 3) - self.target)
 

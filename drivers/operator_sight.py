@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from telerig.drivers.operator_habits import BLUR_M, Late
+from telerig.drivers.operator_habits import BLUR_M, Looks
 from telerig.hardware.rotations import quaternion_to_matrix, rotation_about
 from telerig.hardware.samples import Sample
 
@@ -23,23 +23,24 @@ class Sight:
     """
 
     def __init__(self, rng: np.random.Generator) -> None:
-        self._rng, self._late = rng, Late()
-        self.episode, self._looks = 0, 0
+        self._rng, self._looks = rng, Looks()
         self.box, self.disc = np.zeros(3), np.zeros(3)
         self.pelvis, self.steady = np.zeros(3), np.zeros(3)
         self.heading = 0.0
         self.lean: Vector = np.eye(3)
 
+    @property
+    def episode(self) -> int:
+        """The scene's."""
+        return self._looks.episode
+
     def look(self, newest: Sample | None, now: int) -> None:
         """Take in what is new; see what was there 150 ms ago."""
-        shown = self._late(newest, now)
-        if shown is None:
+        look = self._looks(newest, now)
+        if look is None:
             return
-        episode = int(shown.array("episode"))
-        if episode != self.episode:
-            self.episode, self._looks = episode, 0
-        self._looks += 1
-        share, quick = max(0.1, 1.0 / self._looks), max(0.3, 1.0 / self._looks)
+        shown, number = look
+        share, quick = max(0.1, 1.0 / number), max(0.3, 1.0 / number)
         self.box += share * (self._blurred(shown, "object") - self.box)
         self.disc += share * (self._blurred(shown, "target") - self.disc)
         before = self.pelvis.copy()

@@ -10,10 +10,10 @@ from typing import Any
 from telerig.hardware.clock import RealClock
 from telerig.hardware.errors import ConfigError, DataError
 from telerig.policies.demo_check import complaints
-from telerig.policies.demo_figures import recording_figures
+from telerig.policies.demo_figures import read_back
 from telerig.policies.demo_table import show_demo
-from telerig.policies.evaluate import Report, evaluate
-from telerig.policies.rollout import Outcome, rollout_spec
+from telerig.policies.evaluate import Report, evaluate_shown
+from telerig.policies.rollout import rollout_spec
 from telerig.policies.statistics import wilson
 from telerig.teleop.bench.machine import machine
 from telerig.teleop.bench.origin import origin
@@ -76,7 +76,7 @@ def demo(request: DemoRequest) -> dict[str, Any]:
     watch, measured = Stopwatch(), origin()
     operator = _record(request, paths["session"], paths["run"])
     watch.lap("record")
-    figures = _read_back(rig, paths["session"], paths["run"])
+    figures = read_back(rig, paths["session"], paths["run"])
     watch.lap("read back")
     dataset = _build(paths["session"], paths["dataset"], "all" if request.ci else "success")
     watch.lap("build")
@@ -124,13 +124,6 @@ def _record(request: DemoRequest, session: Path, run: Path) -> dict[str, Any]:
     )
 
 
-def _read_back(rig: Rig, session: Path, run: Path) -> dict[str, Any]:
-    from telerig.datasets.progress import bar
-
-    reading = bar("reading back", lambda log: log.stem)
-    return recording_figures(rig, session, run / "journals", "robot/upper", reading)
-
-
 def _build(session: Path, out: Path, outcome: str) -> dict[str, Any]:
     from telerig.datasets.assemble import BuildOptions
     from telerig.datasets.build import build
@@ -156,16 +149,7 @@ def _train(request: DemoRequest, dataset: Path, out: Path) -> dict[str, Any]:
 
 def _evaluate(request: DemoRequest, rig: Rig, checkpoint: Path) -> Report:
     seeds = range(EVAL_SEED, EVAL_SEED + request.rollouts)
-    specs = [rollout_spec(rig, str(checkpoint), seed) for seed in seeds]
-    finished = 0
-    with progress("evaluating") as advance:
-
-        def done(outcome: Outcome) -> None:
-            nonlocal finished
-            finished += 1
-            advance(finished / len(specs))
-
-        return evaluate(specs, 0, done)
+    return evaluate_shown([rollout_spec(rig, str(checkpoint), seed) for seed in seeds], "evaluating")
 
 
 def _picture(request: DemoRequest, rig: Rig, checkpoint: Path, report: Report) -> Path | None:

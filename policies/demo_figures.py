@@ -63,6 +63,14 @@ def recording_figures(
     }
 
 
+def read_back(rig: Rig, session: Path, run: Path) -> dict[str, Any]:
+    """:func:`recording_figures` of an emulated humanoid's session and the journals beside it, with a progress bar."""
+    from telerig.datasets.progress import bar
+
+    reading = bar("reading back", lambda log: log.stem)
+    return recording_figures(rig, session, run / "journals", "robot/upper", reading)
+
+
 def _known(value: float) -> float | None:
     """JSON knows no NaN."""
     return value if math.isfinite(value) else None

@@ -11,10 +11,10 @@ from typing import Any
 
 from telerig.hardware.errors import ConfigError, DataError
 from telerig.policies.demo import Stopwatch, interval
-from telerig.policies.demo_figures import recording_figures
+from telerig.policies.demo_figures import read_back
 from telerig.policies.demo_table import show_walk
-from telerig.policies.evaluate import Report, evaluate, why_failed
-from telerig.policies.rollout import Outcome, rollout_spec
+from telerig.policies.evaluate import Report, evaluate_shown, why_failed
+from telerig.policies.rollout import rollout_spec
 from telerig.teleop.bench.machine import machine
 from telerig.teleop.bench.origin import origin
 from telerig.teleop.bench.report import progress
@@ -69,7 +69,7 @@ def demo_walk(request: WalkRequest) -> dict[str, Any]:
         )
     )  # fmt: skip
     watch.lap("record")
-    figures = _read_back(rig, paths["session"], paths["run"])
+    figures = read_back(rig, paths["session"], paths["run"])
     watch.lap("read back")
     report = _virtual(request, rig)
     watch.lap("evaluate")
@@ -146,27 +146,12 @@ def blind(rig: Rig) -> Rig:
     return replace(rig, devices={n: d for n, d in rig.devices.items() if n not in cameras})
 
 
-def _read_back(rig: Rig, session: Path, run: Path) -> dict[str, Any]:
-    from telerig.datasets.progress import bar
-
-    reading = bar("reading back", lambda log: log.stem)
-    return recording_figures(rig, session, run / "journals", "robot/upper", reading)
-
-
 def _virtual(request: WalkRequest, rig: Rig) -> Report | None:
     if not request.rollouts:
         return None
     limit, seeds = operator_limit(rig), range(EVAL_SEED, EVAL_SEED + request.rollouts)
     specs = [rollout_spec(blind(rig), "operator", seed, limit_s=limit) for seed in seeds]
-    finished = 0
-    with progress("evaluating in virtual time") as advance:
-
-        def done(outcome: Outcome) -> None:
-            nonlocal finished
-            finished += 1
-            advance(finished / len(specs))
-
-        return evaluate(specs, 0, done)
+    return evaluate_shown(specs, "evaluating in virtual time")
 
 
 def _picture(session: Path, folder: Path) -> Path | None:

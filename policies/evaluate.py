@@ -1,4 +1,7 @@
-"""Evaluation: many rollouts in virtual time, over processes, with intervals.  Outcomes do not depend on how many processes."""
+"""Evaluation: many rollouts in virtual time, over processes, with intervals.
+
+Outcomes do not depend on how many processes there are.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import Any
 from telerig.policies.processes import spread
 from telerig.policies.rollout import Outcome, RolloutSpec, rollout
 from telerig.policies.statistics import wilson
+from telerig.teleop.bench.report import progress
 
 
 def why_failed(missing: str, fell: bool) -> str:
@@ -64,3 +68,16 @@ def evaluate(
         found[index] = outcome
         done(outcome)
     return Report(tuple(found[i] for i in range(len(specs))))
+
+
+def evaluate_shown(specs: Sequence[RolloutSpec], title: str, processes: int = 0) -> Report:
+    """:func:`evaluate` behind a progress bar on stderr, called ``title``."""
+    finished = 0
+    with progress(title) as advance:
+
+        def done(outcome: Outcome) -> None:
+            nonlocal finished
+            finished += 1
+            advance(finished / len(specs))
+
+        return evaluate(specs, processes, done)

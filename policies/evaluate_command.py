@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from telerig.hardware.errors import ConfigError
-from telerig.policies.evaluate import Report, evaluate
-from telerig.policies.rollout import REPLAY, Outcome, RolloutSpec, rollout_spec
+from telerig.policies.evaluate import Report, evaluate_shown
+from telerig.policies.rollout import REPLAY, RolloutSpec, rollout_spec
 from telerig.teleop.bench.machine import machine
 from telerig.teleop.bench.origin import origin
-from telerig.teleop.bench.report import progress, show
+from telerig.teleop.bench.report import show
 from telerig.teleop.operators import operator_limit, task_limit
 from telerig.teleop.replay_run import virtual_rig
 from telerig.teleop.rig import Rig, load_rig
@@ -65,15 +65,7 @@ def run(request: EvalRequest) -> Report:
     """Evaluate, show, print.  :raises ConfigError, DataError: a wrong rig, agent or option; nothing runs."""
     rig = load_rig(request.rig, body=request.body)
     specs, measured = _specs(request, rig), origin()
-    finished = 0
-    with progress(f"eval {request.agent}") as advance:
-
-        def done(outcome: Outcome) -> None:
-            nonlocal finished
-            finished += 1
-            advance(finished / len(specs))
-
-        report = evaluate(specs, request.processes, done)
+    report = evaluate_shown(specs, f"eval {request.agent}", request.processes)
     result = report.to_json() | {"agent": request.agent, "rig": rig.name, **measured, "machine": machine()}
     shown = {k: v for k, v in result.items() if k != "rollouts"}
     failed = [r["seed"] for r in result["rollouts"] if not r["success"]]

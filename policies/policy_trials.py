@@ -1,4 +1,4 @@
-"""Trials of a policy in real time: a new scene with the robot at home, eight seconds, the world's verdict."""
+"""Trials of a policy in real time: a new scene with the robot at home, the task's time, the world's verdict."""
 
 from __future__ import annotations
 
@@ -22,15 +22,23 @@ class PolicyTrials:
 
     Between trials enable is released, the robot holds, and the scene starts anew with the robot at home.
 
+    :param limit_s: how long a trial may take.
     :param may_reset: whether this program may reset an e-stop of the emulated stop switch: where nothing is real.
     """
 
     def __init__(
-        self, session: Session, steward: Steward, world: str, seeds: list[int], recording: bool, may_reset: bool = False
+        self,
+        session: Session,
+        steward: Steward,
+        world: str,
+        seeds: list[int],
+        recording: bool,
+        limit_s: float = LIMIT_S,
+        may_reset: bool = False,
     ) -> None:
         self._session, self._steward, self._recording = session, steward, recording
         self._truth, self._state = session.reader(f"{world}/truth"), session.reader("session/state")
-        self._seeds, self._may_reset = seeds, may_reset
+        self._seeds, self._limit_s, self._may_reset = seeds, limit_s, may_reset
         self.results: list[Trial] = []
         self._since = self._session.clock.now()
         self._phase: Callable[[int, State], None] = self._stand_still
@@ -47,13 +55,17 @@ class PolicyTrials:
         self._press = self._session.control.newest_press  # looked at before `estop`: what comes later is never reset
         if self._session.control.estop:
             return self._end_all(now, "the e-stop was pressed")
-        if (now - self._since) > GRACE_S * 1e9:
+        if now - self._since > self._patience_s() * 1e9:
             if State(int(state.array("state"))) is State.ESTOP:  # nothing that a new scene would change
                 return self._end_all(now, "the e-stop stays latched")
             self._end(now, False, 0.0, f"stuck: {self._phase.__name__.strip('_')}")
         else:
             self._phase(now, State(int(state.array("state"))))
         return len(self.results) >= len(self._seeds)
+
+    def _patience_s(self) -> float:
+        """Longer than this no phase lasts: a trial's own time comes on top."""
+        return GRACE_S + (self._limit_s if self._phase == self._watch else 0.0)
 
     def _end_all(self, now: int, reason: str) -> bool:
         while len(self.results) < len(self._seeds):
@@ -96,11 +108,11 @@ class PolicyTrials:
         """The trial itself."""
         truth = self._truth.latest()
         seconds = (now - self._since) / 1e9
-        if truth is not None and bool(truth.array("success")) and seconds <= LIMIT_S:
+        if truth is not None and bool(truth.array("success")) and seconds <= self._limit_s:
             self._end(now, True, seconds)
         elif state is State.ESTOP:
             self._end(now, False, seconds, "e-stop")
-        elif seconds > LIMIT_S:
+        elif seconds > self._limit_s:
             self._end(now, False, seconds)
 
     def _end(self, now: int, success: bool, seconds: float, reason: str = "") -> None:

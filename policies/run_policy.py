@@ -18,6 +18,7 @@ from telerig.teleop.bench.machine import machine
 from telerig.teleop.bench.origin import origin
 from telerig.teleop.live import LiveOptions, is_simulated
 from telerig.teleop.operate import operate, running
+from telerig.teleop.operators import task_limit
 from telerig.teleop.plan import plan_devices
 from telerig.teleop.rig import load_rig
 from telerig.teleop.session import ProcessSpec
@@ -72,7 +73,7 @@ def run_policy(request: RunRequest) -> dict[str, Any]:
         if request.trials:
             seeds = list(range(request.seed, request.seed + request.trials))
             recording, may_reset = request.record is not None, all_emulated(plans)
-            trials = PolicyTrials(session, steward, world_of(plans), seeds, recording, may_reset)
+            trials = PolicyTrials(session, steward, world_of(plans), seeds, recording, task_limit(rig), may_reset)
 
         def done() -> bool:
             over = end is not None and session.clock.now() >= end

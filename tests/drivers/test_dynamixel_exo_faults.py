@@ -48,7 +48,9 @@ def test_silence_costs_no_cycle(rig: Rig) -> None:
     rig.emulator.fault("silent", servo=3)
     port = rig.ports[-1]
     rig.tick(3)
-    assert port.waited == pytest.approx(3 * 20 * MS, rel=0.1)  # three time-outs, then it is left out
+    assert port.waited == pytest.approx(
+        3 * rig.config.reply_timeout_ms * MS, rel=0.1
+    )  # three time-outs, then it is left out
     port.waited = 0
     start = rig.clock.now()
     rig.tick(400)
@@ -59,8 +61,8 @@ def test_silence_costs_no_cycle(rig: Rig) -> None:
 
 def test_a_stall_of_the_whole_bus_is_no_missing_servo(rig: Rig) -> None:
     rig.emulator.fault("silent", seconds=0.12)
-    assert rig.tick(5) == []
-    assert len(rig.tick(10)) >= 9
+    assert rig.tick(2) == []
+    assert len(rig.tick(12)) >= 10
     assert rig.events == []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import threading
+import time
 import tty
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,6 +43,7 @@ class Terminal:
 
     def __init__(self, emulator: DynamixelChain, link: Path) -> None:
         self.emulator, self.link, self.clock = emulator, link, RealClock()
+        self.stall_s = 0.0  # before its next answer, once
         self.plug()
 
     def plug(self) -> None:
@@ -67,6 +69,9 @@ class Terminal:
             if stop in ready:
                 return
             data = os.read(master, 4096) if master in ready else b""
+            if data and self.stall_s:
+                time.sleep(self.stall_s)
+                self.stall_s = 0.0
             out = self.emulator.step(self.clock.now(), data)
             if out:
                 os.write(master, out)
@@ -163,6 +168,20 @@ def test_exo_arm_unplugged_and_plugged_in(exo: Terminal) -> None:
     exo.plug()
     arm.open()
     assert arm.read(0.5)
+    arm.close()
+
+
+def test_exo_arm_answered_late_by_a_busy_host_loses_nothing(exo: Terminal) -> None:
+    config = ExoArmConfig(port=str(exo.link))
+    arm = ExoArm(config, DeviceContext("exo", exo.clock, lambda: SerialPort(config.port, config.baud)))
+    arm.open()
+    assert arm.read(0.5)
+    for _ in range(5):
+        exo.stall_s = 0.03
+        (sample,) = arm.read(0.5)
+        assert not np.isnan(sample.array("position")).any()
+        assert sample.sigma_t > 14_000_000  # it says how little its time is known
+        assert arm.read(0.5)
     arm.close()
 
 

@@ -6,9 +6,11 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from telerig.hardware.clock import VirtualClock
+from telerig.hardware.samples import Sample
 from telerig.hardware.scene import SCENE
 from telerig.hardware.specs import ArraySpec, StreamSpec
 from telerig.policies.policy_trials import GRACE_S, PolicyTrials, all_emulated
@@ -66,6 +68,23 @@ def test_a_stop_switch_that_stays_open_ends_the_trials(may_reset: bool) -> None:
     assert session.poll(2.0)
     assert [t.success for t in session.trials.results] == [False] * 3
     assert "latched" in session.trials.results[0].reason
+
+
+@pytest.mark.parametrize("limit_s", [8.0, 45.0])
+def test_a_trial_lasts_as_long_as_its_task_may_whatever_the_patience_with_other_phases(limit_s: float) -> None:
+    session = Stopped(trials=1, limit_s=limit_s)
+    session.state = State.IDLE
+    session.poll(1.0)
+    truth = {"episode": np.array(1), "success": np.array(0)}
+    session.streams[TRUTH.name].write(Sample(TRUTH.name, 0, 0, truth))
+    session.poll(3.0)
+    session.state = State.ENGAGED
+    assert not session.poll(limit_s - 0.5)
+    assert session.poll(1.5)
+    (trial,) = session.trials.results
+    assert not trial.success
+    assert not trial.reason
+    assert limit_s < trial.seconds < limit_s + 0.5
 
 
 def test_an_emulated_stop_switch_is_reset_and_the_trials_go_on() -> None:

@@ -38,7 +38,7 @@ def specs(monkeypatch: pytest.MonkeyPatch) -> list[RolloutSpec]:
         raise Stop
 
     for module in (demo_walk, evaluate_command):
-        monkeypatch.setattr(module, "evaluate", evaluate)
+        monkeypatch.setattr(module, "evaluate_shown", evaluate)
     return found
 
 
