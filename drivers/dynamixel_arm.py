@@ -51,7 +51,8 @@ class DynamixelArmConfig:
     :param damping_gain: Position D Gain while damped.
     :param position_gains: Position P, I, D Gain while holding and moving; empty: the firmware's defaults (800, 0, 0).
     :param settle_s: longest wait for the arm to rest when closing, at most 1.5 s: the session ends its processes after 3 s.
-    :param model, min_firmware, baud, reply_timeout_ms, return_delay_us, wire_time: as for ``exo_arm``.
+    :param reply_timeout_ms: as for ``exo_arm``, but shorter: until the replies have come no goal goes out.
+    :param model, min_firmware, baud, return_delay_us, wire_time: as for ``exo_arm``.
     """
 
     port: str = ""

@@ -19,6 +19,7 @@ from telerig.hardware.wire import dynamixel as wire
 from telerig.hardware.wire.dynamixel_table import Register
 
 TRIES = 3
+REST_S = 0.02  # who answers answers at once: what has not come so long after the last byte is lost
 
 
 class Bus:
@@ -104,6 +105,7 @@ class Bus:
                 raise DeviceError(f"sync read of {len(ids)} servos at {address}: {self._why(result)}")
             while wanted:
                 chunk = self.port.receive()
+                self.port.hurry(REST_S)
                 packets = parser.feed(chunk) if chunk else parser.flush()
                 for packet in packets:
                     if packet.is_status and packet.id in wanted:

@@ -103,6 +103,10 @@ class BusPort(PortHandler):  # type: ignore[misc]
         return self.clock.now() / 1e6
 
     # -- what telerig calls ---------------------------------------------------------------------------------------
+    def hurry(self, patience_s: float) -> None:
+        """What is still missing must come within ``patience_s``: a deadline is only ever brought forward."""
+        self._deadline = min(self._deadline, self.clock.now() + round(patience_s * 1e9))
+
     def receive(self) -> bytes:
         """All that is there, waiting for the first byte; b"" when the packet's time is up."""
         if not self._buffer:

@@ -50,8 +50,8 @@ class ExoArmConfig:
     :param ids: servo numbers, in the order of ``joint_names``.
     :param model: what all servos must be ("XL330-M077"); "" for any X-series servo.
     :param min_firmware: older firmware is refused.
-    :param reply_timeout_ms: how long a cycle waits for a reply that does not come; longer than a busy host is ever late,
-        since a reply that is late is lost.
+    :param reply_timeout_ms: how long a cycle waits for the first reply; longer than a busy host is ever late, since a reply
+        that is late is lost.  For those that follow it waits 20 ms at most.
     :param return_delay_us: written to the servos' Return Delay Time.
     :param wire_time: emulator only: replies take the time that the bus would.
     """

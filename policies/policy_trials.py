@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from telerig.hardware.scene import SceneRequest
 from telerig.teleop.episodes import EpisodeCommand
 from telerig.teleop.live import Steward, is_simulated
-from telerig.teleop.operators import LIMIT_S
 from telerig.teleop.plan import DevicePlan
 from telerig.teleop.session import Session
 from telerig.teleop.states import State
@@ -33,7 +32,7 @@ class PolicyTrials:
         world: str,
         seeds: list[int],
         recording: bool,
-        limit_s: float = LIMIT_S,
+        limit_s: float,
         may_reset: bool = False,
     ) -> None:
         self._session, self._steward, self._recording = session, steward, recording

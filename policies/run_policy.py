@@ -57,6 +57,7 @@ def run_policy(request: RunRequest) -> dict[str, Any]:
     inference = ProcessSpec(
         "policy", "telerig.policies.inference_process:run", settings | {"ablate": list(request.ablate)}, nice=2, order=4
     )
+    limit_s = task_limit(rig) if request.trials else 0.0
     options = LiveOptions(
         agent={"factory": "telerig.policies.rigs:build_agent", "checkpoint": str(request.checkpoint.resolve())},
         record=request.record,
@@ -73,7 +74,7 @@ def run_policy(request: RunRequest) -> dict[str, Any]:
         if request.trials:
             seeds = list(range(request.seed, request.seed + request.trials))
             recording, may_reset = request.record is not None, all_emulated(plans)
-            trials = PolicyTrials(session, steward, world_of(plans), seeds, recording, task_limit(rig), may_reset)
+            trials = PolicyTrials(session, steward, world_of(plans), seeds, recording, limit_s, may_reset)
 
         def done() -> bool:
             over = end is not None and session.clock.now() >= end

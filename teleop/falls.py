@@ -24,6 +24,7 @@ class Falls:
     def __init__(self, balance: StreamReader | None, control: ControlBlock, may_reset: bool) -> None:
         self._balance, self._control, self._may_reset = balance, control, may_reset
         self._presses: set[int] = set()  # seen while latched
+        self._idle = 0  # the newest while not latched: an old one, whatever its number
         self._asked = 0
         self._cleared = False  # the press of this fall
         self.lies = False
@@ -34,10 +35,11 @@ class Falls:
         self.lies = newest is not None and Balance(int(newest.array("state"))) is Balance.FALLEN
         press = self._control.newest_press  # after the state: a fall that is seen has pressed
         fell, latched = self.lies and not before, self._control.estop
-        if not latched:
+        if latched:  # both: a person may have pressed in between, and neither may be missed
+            self._presses |= {press, self._control.newest_press} - {self._idle}
+        else:
             self._presses.clear()
-        elif press == self._control.newest_press:  # else one came in between: the next look takes it
-            self._presses.add(press)
+            self._idle = press
         self._cleared = self.lies and not fell and (self._cleared or not latched)
         return fell
 

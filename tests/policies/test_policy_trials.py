@@ -30,10 +30,10 @@ RIGS = Path(__file__).parents[2] / "rigs"
 class Stopped:
     """A session and its steward in one, whose loop stands in ESTOP because of the stop switch."""
 
-    def __init__(self, trials: int = 3, **how: Any) -> None:
+    def __init__(self, trials: int = 3, limit_s: float = 8.0, **how: Any) -> None:
         self.clock, self.control, self.enable = VirtualClock(), ControlBlock(), False
         self.streams = {s.name: LocalStream(s) for s in (TRUTH, SESSION_STATE, SCENE)}
-        self.trials = PolicyTrials(self, self, "world", list(range(trials)), False, **how)  # type: ignore[arg-type]
+        self.trials = PolicyTrials(self, self, "world", list(range(trials)), False, limit_s, **how)  # type: ignore[arg-type]
         self.state, self.asked = State.ESTOP, list[int]()
 
     def reader(self, name: str) -> LocalReader:

@@ -15,6 +15,7 @@ from telerig.hardware.scene import SCENE, SceneRequest
 from telerig.hardware.specs import ArraySpec, StreamSpec
 from telerig.teleop.control import ControlBlock
 from telerig.teleop.episodes import EpisodeCommand
+from telerig.teleop.falls import Falls
 from telerig.teleop.operators import LIMIT_S, operator_limit
 from telerig.teleop.phases import Progress
 from telerig.teleop.rig import load_rig, with_policy
@@ -196,6 +197,54 @@ def test_a_press_after_the_fall_s_was_cleared_is_a_person_s_though_the_robot_sti
     beside.control.press_estop()
     beside.poll(5.0)
     assert beside.control.resets == 0
+
+
+class PressedBetween(ControlBlock):
+    """Somebody presses right after the newest press was looked at, once ``between`` is set."""
+
+    between = False
+
+    @property
+    def newest_press(self) -> int:
+        """As ever."""
+        seen = super().newest_press
+        if self.between:
+            self.between = False
+            self.press_estop()
+        return seen
+
+
+def lying(control: ControlBlock) -> Falls:
+    """A robot that lay down on the floor just now, with nobody's e-stop but what the control block holds."""
+    balance = LocalStream(BALANCE)
+    balance.write(Sample(BALANCE.name, 0, 0, {"state": np.array(int(Balance.FALLEN))}))
+    return Falls(LocalReader(balance), control, True)
+
+
+def test_a_person_s_press_between_two_reads_of_one_look_is_not_reset() -> None:
+    control = PressedBetween()
+    control.press_estop()  # the fall's
+    falls = lying(control)
+    control.between = True
+    assert falls.look()
+    for second in range(2, 6):
+        falls.look()
+        falls.reset(second * 1_000_000_000, 0)
+    assert control.resets == 0
+
+
+def test_a_press_long_cleared_is_none_beside_the_fall_s() -> None:
+    control = PressedBetween()
+    control.press_estop()
+    control.clear_estop(control.newest_press)
+    falls = lying(control)
+    falls.look()
+    control.between = True  # the fall's own, after the old one was read
+    for second in range(2, 6):
+        falls.look()
+        falls.reset(second * 1_000_000_000, 0)
+    assert control.resets > 0
+    assert control.asked_press == control.newest_press
 
 
 def test_where_something_real_moves_no_program_resets_a_fall() -> None:

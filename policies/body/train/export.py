@@ -108,10 +108,9 @@ def export_body(
     """Write ``NAME.onnx``, ``NAME.toml`` and ``NAME.json`` into a folder that holds nothing yet.
 
     :param responses: what it achieves of its commands (:func:`measured_responses`); without them they are given as wished.
-
     :param full_model: a table of ``telerig eval-body`` for the provenance.
     :returns: the provenance.
-    :raises ConfigError: the folder holds something already.
+    :raises ConfigError: the folder holds something already; the table is of another file.
     """
     check_empty(out)
     body = trained.config.body
@@ -121,6 +120,8 @@ def export_body(
     if len(model) > MAX_BYTES:
         raise ConfigError(f"the network takes {len(model)} bytes, at most {MAX_BYTES} are shipped")
     digest = hashlib.sha256(model).hexdigest()
+    if full_model is not None and full_model.get("sha256") != digest:
+        raise ConfigError("the table was made with another model file: run eval-body on what the same export wrote")
     made["model"] |= {"sha256": digest, "size_bytes": len(model)}
     _manifest(made)
     origin = _provenance(trained, name, digest, len(model), full_model)

@@ -17,7 +17,7 @@ from telerig.policies.body.train.evaluation import STAND_M, Case
 SHARES = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0)  # of a command's range
 AXES = ("vx", "vy", "yaw_rate")
 DIGITS = 4
-UP_SHARE = 0.75  # robots that must stay up for a figure to count
+UP_SHARE = 0.95  # robots that must stay up for a figure to count
 
 
 class Measures(Protocol):

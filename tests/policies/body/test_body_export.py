@@ -156,6 +156,16 @@ def test_provenance_and_size(made: tuple[Path, Networks]) -> None:
     assert (folder / "toy.onnx").stat().st_size == origin["bytes"] <= 1_000_000
 
 
+def test_a_table_of_another_file_is_none_of_this_one_s(made: tuple[Path, Networks], tmp_path: Path) -> None:
+    trained = Trained(CONFIG, random_model()[0], {"seed": 0, "steps": 5, "seconds": 1800.0})
+    with pytest.raises(ConfigError, match="another model file"):
+        export_body(trained, tmp_path / "no", "toy", {"sha256": "0" * 64, "cases": {}})
+    assert not (tmp_path / "no").exists()
+    own = json.loads((made[0] / "toy.json").read_text())["sha256"]
+    told = export_body(trained, tmp_path / "yes", "toy", {"sha256": own, "cases": {}})
+    assert told["evaluation_full_model"]["sha256"] == own
+
+
 def test_a_file_and_a_manifest_of_two_trainings_do_not_fit(made: tuple[Path, Networks], tmp_path: Path) -> None:
     """The manifest's numbers are in the file too: another reference or scale beside it is refused."""
     folder, _ = made
