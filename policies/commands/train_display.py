@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from contextlib import ExitStack
 from typing import Any
 
 from rich.console import Console
@@ -15,11 +16,14 @@ from telerig.policies.training_run import Hooks, RunConfig, train_checkpoint
 
 def run_with_display(run: RunConfig, config: train.TrainConfig, as_json: bool) -> dict[str, Any]:
     """Train with a progress bar; the first Ctrl-C ends training properly, the second at once."""
-    with stoppable(signal.SIGINT) as stopped, training_bar(Console(stderr=True)) as bar:
+    bar = training_bar(Console(stderr=True))
+    with stoppable(signal.SIGINT) as stopped, ExitStack() as shown:
         reading = bar.add_task("reading", total=None, note="")
         training = bar.add_task("training", total=1.0, start=False, note="")
 
         def on_reading(done: int, total: int) -> None:
+            if not bar.live.is_started:  # not before: what is refused is refused in one line, without an empty bar
+                shown.enter_context(bar)
             bar.update(reading, completed=done, total=total, note=f"{done} of {total} episodes")
 
         def on_training(p: train.Progress) -> None:

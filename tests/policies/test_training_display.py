@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from telerig.hardware.errors import TelerigError
 from telerig.policies.commands.training_display import show_end, stoppable
 
 
@@ -21,6 +22,20 @@ def test_signals_ask_training_to_end_and_a_second_ctrl_c_ends_it_at_once() -> No
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_what_is_refused_is_refused_without_a_bar(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
+    from telerig.policies.commands.train_display import run_with_display
+    from telerig.policies.train import TrainConfig
+    from telerig.policies.training_run import RunConfig
+
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "config.json").write_text("{}")
+    with pytest.raises(TelerigError):
+        run_with_display(RunConfig(tmp_path / "data", tmp_path / "there"), TrainConfig(minutes=0.1), False)
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "")
 
 
 def test_the_last_line(capsys: pytest.CaptureFixture[str]) -> None:
