@@ -174,6 +174,9 @@ class EpisodeFile:
         return f"EpisodeFile({self.path.name}, {self.rows} rows)"
 
 
+_NEEDED = ("schema_version", "embodiment", "episodes", "content_hash")
+
+
 class Dataset:
     """A built dataset.  Use :meth:`open`."""
 
@@ -193,6 +196,8 @@ class Dataset:
         if not (path / "dataset.json").exists():
             raise DataError(f"{path}: not a dataset (it has no dataset.json); build one with: telerig build")
         meta = read_json(path / "dataset.json")
+        if lacking := [key for key in _NEEDED if key not in meta]:
+            raise DataError(f"{path}/dataset.json: has no {', '.join(lacking)}: not a description that telerig wrote")
         if meta.get("schema_version", 0) > DATASET_VERSION:
             raise DataError(
                 f"{path}: dataset of version {meta['schema_version']}; this telerig reads {DATASET_VERSION}"

@@ -39,6 +39,14 @@ def _specs(request: EvalRequest, rig: Rig) -> list[RolloutSpec]:
     for device in (*request.freeze, *request.unplug):
         if device not in rig.devices:
             raise ConfigError(f"{rig.path}: has no device '{device}' (it has {', '.join(rig.devices)})")
+    if deaf := [d for d in request.freeze if not rig.devices[d].rig.emulate]:
+        raise ConfigError(f"--freeze {deaf[0]}: has no emulator that could freeze")
+    if request.ablate and (request.agent == "operator" or request.agent.startswith(REPLAY)):
+        raise ConfigError(f"--ablate {request.ablate[0]}: only a policy looks at anything; {request.agent} is none")
+    if request.ablate:
+        from telerig.policies.inference import check_ablations
+
+        check_ablations(request.ablate)
     if request.agent.startswith(REPLAY):
         virtual_rig(rig, Path(request.agent.removeprefix(REPLAY)))  # fits, or says why not
     elif request.agent != "operator" and not (Path(request.agent) / "config.json").exists():

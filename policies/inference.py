@@ -37,6 +37,12 @@ class Inputs:
     t_obs: tuple[int, int]
 
 
+def check_ablations(names: Collection[str]) -> None:
+    """:raises ConfigError: an unknown ablation."""
+    if unknown := sorted(set(names) - set(ABLATIONS)):
+        raise ConfigError(f"cannot ablate {', '.join(unknown)}; known: {', '.join(ABLATIONS)}")
+
+
 class PolicyRunner:
     """A checkpoint, ready to be asked for chunks.  Deterministic: same checkpoint, seed and inputs, same chunks.
 
@@ -47,8 +53,7 @@ class PolicyRunner:
     """
 
     def __init__(self, checkpoint: Path | Checkpoint, threads: int = 1, ablate: Collection[str] = ()) -> None:
-        if unknown := sorted(set(ablate) - set(ABLATIONS)):
-            raise ConfigError(f"cannot ablate {', '.join(unknown)}; known: {', '.join(ABLATIONS)}")
+        check_ablations(ablate)
         torch.set_num_threads(threads)
         loaded = checkpoint if isinstance(checkpoint, Checkpoint) else load(checkpoint)
         self.spec, self.stats = loaded.spec, loaded.stats

@@ -18,6 +18,7 @@ from telerig.hardware.protocols import Clock
 from telerig.policies.checkpoint import load, load_training, save
 from telerig.policies.data import load as load_data
 from telerig.policies.data import statistics
+from telerig.policies.registry import policy
 from telerig.policies.spec import CameraInput, PolicySpec
 from telerig.policies.train import Progress, TrainConfig, Trainer
 from telerig.teleop.bench.origin import origin
@@ -92,6 +93,7 @@ def train_checkpoint(run: RunConfig, config: TrainConfig, clock: Clock, hooks: H
     """
     started = clock.now()
     _check_output(run)
+    policy(config.policy)  # known, or said at once and not after the reading
     torch.set_num_threads(run.threads)
     dataset = Dataset.open(run.dataset)
     if not dataset.episodes:

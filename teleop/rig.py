@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from telerig.drivers import table
 from telerig.hardware.errors import ConfigError
-from telerig.teleop.config_values import build_config, describe
+from telerig.teleop.config_values import build_config, describe, keys_of
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 RESERVED = ("session", "loop", "recorder", "emulation", "operator", "policy")
@@ -151,7 +151,7 @@ def parse_rig(raw: dict[str, Any], path: Path, text: str, emulate: bool = False)
     try:
         file = RigFile.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError("\n".join(f"{path}: {line}" for line in describe(error, "").splitlines()))
+        raise ConfigError("\n".join(f"{path}: {line}" for line in _mistakes(error)))
     devices: dict[str, Device] = {}
     mistakes: list[str] = []
     for name, rig in file.devices.items():
@@ -162,6 +162,10 @@ def parse_rig(raw: dict[str, Any], path: Path, text: str, emulate: bool = False)
     if mistakes:
         raise ConfigError("\n".join(f"{path}: {line}" for line in mistakes))
     return Rig(path, text, file, devices)
+
+
+def _mistakes(error: ValidationError) -> list[str]:
+    return describe(error, "", lambda place: keys_of(RigFile, place)).splitlines()
 
 
 def _device(name: str, rig: DeviceRig, emulate: bool) -> Device:
@@ -178,7 +182,7 @@ def _device(name: str, rig: DeviceRig, emulate: bool) -> Device:
     fields = {f.name for f in dataclasses.fields(driver.Config)}
     if "port" in fields and rig.port:
         own.setdefault("port", rig.port)
-    config = build_config(driver.Config, own, where)
+    config = build_config(driver.Config, own, where, tuple(DeviceRig.model_fields))
     if emulate and table.has_emulator(rig.driver):
         rig = rig.model_copy(update={"emulate": True})
     if rig.emulate and not table.has_emulator(rig.driver):
