@@ -45,7 +45,8 @@ class BodyConfig:
 @dataclass(frozen=True, slots=True)
 class PpoConfig:
     """The learner.  ``mirror_samples`` adds the mirrored copy of every sample, ``mirror_loss`` weighs the squared difference
-    between the action in a mirrored state and the mirrored action."""
+    between the action in a mirrored state and the mirrored action; the entropy's weight fades to nothing between two numbers
+    of environment steps: noise finds a gait, and keeps it from being precise."""
 
     actor: tuple[int, ...] = (256, 128)
     critic: tuple[int, ...] = (256, 128)
@@ -55,6 +56,7 @@ class PpoConfig:
     epochs: int = 4
     minibatches: int = 6
     entropy: float = 0.003
+    entropy_fades: Range = (32e6, 40e6)
     value_weight: float = 0.5
     rate: float = 1e-3
     rate_range: Range = (5e-5, 1.5e-3)

@@ -52,6 +52,11 @@ def advantages(reward: F32, value: F32, over: NDArray[np.bool_], gamma: float, l
     return out
 
 
+def fading(steps: float, begin: float, end: float) -> float:
+    """1 until ``begin``, 0 from ``end`` on, linear in between."""
+    return min(1.0, max(0.0, (end - steps) / max(1.0, end - begin)))
+
+
 class Learner:
     """Owns parameters, optimiser and normaliser."""
 
@@ -103,10 +108,11 @@ class Learner:
             torch.from_numpy(samples.mean.reshape(-1, samples.mean.shape[-1])), torch.from_numpy(gain.reshape(-1)), returns,
         )  # fmt: skip
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
+        entropy = c.entropy * fading(number * len(observation), *c.entropy_fades)
         sums: dict[str, float] = {}
         for _ in range(c.epochs):
             for rows in torch.randperm(len(observation), generator=generator).chunk(c.minibatches):
-                for k, v in self._minibatch(log_sigma, *(x[rows] for x in fixed)).items():
+                for k, v in self._minibatch(entropy, log_sigma, *(x[rows] for x in fixed)).items():
                     sums[k] = sums.get(k, 0.0) + v / (c.epochs * c.minibatches)
         if not all(math.isfinite(v) for v in sums.values()):
             raise DataError(f"training diverged in update {number}: {sums}")
@@ -115,7 +121,14 @@ class Learner:
         return sums | {"rate": self.rate, "sigma": sigma, "explained": explained, "value": float(returns.mean())}
 
     def _minibatch(
-        self, log_sigma: Tensor, observation: Tensor, action: Tensor, mean: Tensor, gain: Tensor, returns: Tensor
+        self,
+        entropy_weight: float,
+        log_sigma: Tensor,
+        observation: Tensor,
+        action: Tensor,
+        mean: Tensor,
+        gain: Tensor,
+        returns: Tensor,
     ) -> dict[str, float]:
         c, n = self.config, len(observation)
         old = _log_probability(action, mean, log_sigma)
@@ -131,7 +144,7 @@ class Learner:
         policy_loss = -torch.minimum(ratio * gain, ratio.clamp(1 - c.clip, 1 + c.clip) * gain).mean()
         value_loss = (self.network("critic", seen[: m * n])[:, 0] - returns / VALUE_SCALE).square().mean()
         entropy = (sigma + 0.5 * math.log(2 * math.pi * math.e)).sum()
-        loss = policy_loss + c.value_weight * value_loss - c.entropy * entropy
+        loss = policy_loss + c.value_weight * value_loss - entropy_weight * entropy
         mirror = torch.zeros(())
         if c.mirror_loss > 0:
             mirror = (means[:n] - self._mirror_action(means[n:])).square().mean()

@@ -6,6 +6,7 @@ the runtime give what achieves the wish (docs/body.md, "Dead bands").
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -31,9 +32,9 @@ def responses(
 ) -> dict[str, dict[str, list[list[float]]]]:
     """``response`` and, forward and back being different for a walker, ``response_back`` of each velocity.
 
-    Left is as right: a mirrored policy does the same.  What achieves nothing is where a curve begins; it stops before the
-    first figure that does not rise, or that too few robots stayed up for.  An axis with no figure left is left out; where
-    only going back has none, negative wishes are given as they are.
+    Left is taken to be as right: telerig trains with mirror symmetry.  What achieves nothing is where a curve begins; it
+    stops before the first figure that too few robots stayed up for, and leaves out those that do not rise.  An axis with no
+    figure left is left out; where only going back has none, negative wishes are given as they are.
     """
     wanted = _commands(config)
     found: dict[str, dict[str, list[list[float]]]] = {}
@@ -74,13 +75,13 @@ def _achieved(told: Mapping[str, Any], axis: str, sign: float) -> float:
 
 
 def _rising(pairs: Sequence[list[float]]) -> list[list[float]]:
-    """From (what achieves nothing, 0) on, as far as both rise."""
+    """From (what achieves nothing, 0) to where too few stayed up; a figure that does not rise is passed over."""
     curve = [[0.0, 0.0]]
     for given, achieved in pairs:
+        if math.isnan(achieved):
+            break
         if len(curve) == 1 and achieved <= 0.0:
             curve = [[given, 0.0]]
-        elif achieved > curve[-1][1] and given > curve[-1][0]:  # NaN does not
+        elif achieved > curve[-1][1]:
             curve.append([given, achieved])
-        else:
-            break
     return curve

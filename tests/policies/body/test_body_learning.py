@@ -14,7 +14,7 @@ from telerig.policies.body.train.config import PpoConfig
 from telerig.policies.body.train.curriculum import Curriculum, Levels
 from telerig.policies.body.train.joints import N_LEGS
 from telerig.policies.body.train.observe import ACTOR, N_ACTOR, N_CRITIC
-from telerig.policies.body.train.ppo import Learner, Samples, advantages
+from telerig.policies.body.train.ppo import Learner, Samples, advantages, fading
 
 F32 = NDArray[np.float32]
 SMALL = PpoConfig(actor=(32,), critic=(32,), minibatches=2)
@@ -51,6 +51,23 @@ def test_learns_a_toy_problem(config: PpoConfig) -> None:
         learner.update(samples, k)
     assert rewards[0] < -0.45  # exploration and the untouched target
     assert rewards[-1] > 0.6 * rewards[0]
+
+
+@pytest.mark.parametrize(("steps", "weight"), [(0, 1.0), (32e6, 1.0), (36e6, 0.5), (40e6, 0.0), (1e9, 0.0)])
+def test_the_entropy_s_weight_fades(steps: float, weight: float) -> None:
+    assert fading(steps, *PpoConfig().entropy_fades) == pytest.approx(weight)
+
+
+def test_noise_is_kept_up_until_its_weight_has_faded() -> None:
+    torch.set_num_threads(1)
+    sigma = {}
+    for name, fades in (("kept", (1e9, 2e9)), ("faded", (0.0, 1.0))):
+        config = replace(SMALL, entropy=0.5, entropy_fades=fades)
+        learner, rng = Learner(config, 0), np.random.default_rng(0)
+        for k in range(1, 10):
+            told = learner.update(toy_batch(learner, rng), k)
+        sigma[name] = told["sigma"]
+    assert sigma["faded"] < 0.5 < sigma["kept"]
 
 
 def test_mirror_loss_makes_the_policy_symmetric() -> None:

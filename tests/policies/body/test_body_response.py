@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,11 +21,12 @@ from telerig.policies.body.command import CommandShaper
 from telerig.policies.body.load import body_policy, load_manifest
 from telerig.policies.body.manifest import CommandTable
 from telerig.policies.body.train import evaluation
-from telerig.policies.body.train.actor import layout
+from telerig.policies.body.train.actor import Networks, layout
 from telerig.policies.body.train.config import BodyConfig, TrainConfig
 from telerig.policies.body.train.evaluation import Case
 from telerig.policies.body.train.export import Trained, export_body, measured_responses
-from telerig.policies.body.train.observe import N_CRITIC
+from telerig.policies.body.train.observe import N_ACTOR, N_CRITIC
+from telerig.policies.body.train.ppo import Learner
 from telerig.policies.body.train.response import responses
 
 CONFIG = BodyConfig()
@@ -75,6 +77,14 @@ def test_what_few_survive_and_what_does_not_rise_is_left_out() -> None:
         return {"n": 20, "up": 20, "vx": 0.0, "vy": 0.0, "yaw_rate": 0.0}
 
     assert responses(CONFIG, stands) == {}
+
+
+def test_one_figure_that_does_not_rise_costs_none_of_those_behind_it() -> None:
+    def noisy(case: Case) -> Mapping[str, Any]:
+        return {**measure(case), "vx": 0.05 if case.command[0] == 0.095 else 0.8 * case.command[0] + 0.02}
+
+    found = responses(CONFIG, noisy)["vx"]["response"]
+    assert [given for given, _ in found] == [0.0, 0.0475, 0.2375, 0.475, 0.7125, 0.95]
 
 
 def test_where_going_back_has_no_figure_it_is_not_taken_for_going_ahead() -> None:
@@ -130,6 +140,29 @@ def test_what_was_measured_stands_in_the_exported_manifest(tmp_path: Path) -> No
     assert body_policy(str(tmp_path / "measured" / "toy.toml"), load_embodiment("g1_like")) is not None
     plain = (tmp_path / "plain" / "toy.toml").read_text()
     assert "response" not in plain
+
+
+def test_the_network_that_is_measured_is_the_one_that_was_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    config, rng = TrainConfig(), np.random.default_rng(0)
+    learner = Learner(config.ppo, 3)
+    with torch.no_grad():
+        learner.flat += 0.1 * torch.from_numpy(rng.standard_normal(learner.flat.shape, np.float32))
+    tensors = {k.removeprefix("model."): v.numpy() for k, v in learner.tensors().items() if k.startswith("model.")}
+    mean, variance = rng.normal(0, 0.3, N_CRITIC), rng.uniform(0.1, 2.0, N_CRITIC)
+    tensors |= {"observation.mean": mean, "observation.variance": variance}
+    used: list[Networks] = []
+
+    def run(_: object, case: Case, networks: Networks, seed: int) -> Mapping[str, Any]:
+        used.append(networks)
+        return measure(case)
+
+    monkeypatch.setattr(evaluation.CaseEnv, "run", run)
+    measured_responses(Trained(config, tensors, {}), robots=1)
+    seen = rng.standard_normal((5, N_CRITIC), np.float32)
+    normal = ((seen - mean) / np.sqrt(variance)).astype(np.float32)
+    with torch.no_grad():
+        wanted = learner.network("actor", torch.from_numpy(normal[:, :N_ACTOR])).numpy()
+    np.testing.assert_allclose(used[0].act(seen), wanted, atol=2e-4)
 
 
 def test_a_policy_that_does_nothing_but_its_reference_is_measured_too(monkeypatch: pytest.MonkeyPatch) -> None:
