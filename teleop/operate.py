@@ -192,6 +192,8 @@ def _showing() -> Iterator[None]:
 def _print(screen: Screen) -> None:
     """Where there is no terminal: the events, a line each."""
     for event in screen.collect():
+        if event.text == screen.wrong:  # the command ends with it, and says it then
+            continue
         with _showing():
             print(f"{event.level.value:7} {event.source}: {event.text}", file=sys.stderr, flush=True)
 

@@ -178,3 +178,4 @@ def test_wrong_firmware_ends_the_command_in_one_line_with_exit_code_2(tmp_path: 
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
     assert done.returncode == 2, done.stderr
     assert done.stderr.splitlines()[-1].startswith("error: leader: servo 1 (shoulder_pitch) has firmware 48")
+    assert done.stderr.count("has firmware 48") == 1
