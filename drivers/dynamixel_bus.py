@@ -96,6 +96,7 @@ class Bus:
 
     def group_read(self, ids: Sequence[int], address: int, length: int) -> GroupReading:
         """Sync read; what did not come is not in the result.  :raises DeviceLost: unplugged."""
+        reply = length + 11  # header, id, length, instruction, error, CRC
         wanted, parser = set(ids), wire.Parser(max_length=2 * length + 4)  # stuffing adds at most a third
         t0 = self.clock.now()
         reading = GroupReading(t0, t0)
@@ -105,7 +106,7 @@ class Bus:
                 raise DeviceError(f"sync read of {len(ids)} servos at {address}: {self._why(result)}")
             while wanted:
                 chunk = self.port.receive()
-                self.port.hurry(REST_S)
+                self.port.hurry(REST_S, reply)
                 packets = parser.feed(chunk) if chunk else parser.flush()
                 for packet in packets:
                     if packet.is_status and packet.id in wanted:

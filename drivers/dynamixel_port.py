@@ -29,7 +29,7 @@ class BusPort(PortHandler):  # type: ignore[misc]
         self.port, self.clock, self.patience_s = port, clock, patience_s
         self.is_open = True
         self._buffer = bytearray()
-        self._deadline = 0
+        self._deadline = self._latest = 0  # the latest: what the packet was given at first
         self._expired = False
         self._budget = MAX_BYTES_PER_EXCHANGE
         self.setBaudRate(baud)
@@ -91,7 +91,7 @@ class BusPort(PortHandler):  # type: ignore[misc]
 
     def setPacketTimeoutMillis(self, msec: float) -> None:
         """Expect the rest within ``msec``."""
-        self._deadline = self.clock.now() + round(msec * 1e6)
+        self._deadline = self._latest = self.clock.now() + round(msec * 1e6)
         self._expired = False
 
     def isPacketTimeout(self) -> bool:
@@ -103,9 +103,10 @@ class BusPort(PortHandler):  # type: ignore[misc]
         return self.clock.now() / 1e6
 
     # -- what telerig calls ---------------------------------------------------------------------------------------
-    def hurry(self, patience_s: float) -> None:
-        """What is still missing must come within ``patience_s``: a deadline is only ever brought forward."""
-        self._deadline = min(self._deadline, self.clock.now() + round(patience_s * 1e9))
+    def hurry(self, patience_s: float, size: int) -> None:
+        """The next ``size`` bytes must come within ``patience_s`` beyond their time on the wire, at most the packet's own."""
+        wire_s = self.tx_time_per_byte * size / 1000.0
+        self._deadline = min(self._latest, self.clock.now() + round((patience_s + wire_s) * 1e9))
 
     def receive(self) -> bytes:
         """All that is there, waiting for the first byte; b"" when the packet's time is up."""

@@ -94,6 +94,14 @@ def test_damaged_reply_costs_one_value_of_one_servo(rig: Rig) -> None:
     assert rig.events == []
 
 
+def test_on_a_slow_bus_the_last_servo_is_waited_for() -> None:
+    rig = Rig(baud=57_600, rate_hz=20.0, wire_time=True)  # seven replies take more than 20 ms
+    rig.driver.open()
+    samples = rig.tick(5, 50 * MS)
+    assert len(samples) >= 4
+    assert not any(np.isnan(s.array("position")).any() for s in samples)
+
+
 @pytest.mark.parametrize("servo", [1, 4, 7])
 def test_two_damaged_replies_in_a_row_are_no_longer_than_a_joint_keeps_its_value(rig: Rig, servo: int) -> None:
     (before,) = rig.tick()
