@@ -69,6 +69,17 @@ def _missing(child: Child, core: LoopCore) -> str | None:
     return next((f"{name} gives no sign of life" for name in silent), None)
 
 
+def next_due(due: int, ended: int, period: int) -> tuple[int, int]:
+    """When the next tick is due, and how many periods are skipped: those over which the last tick lasted as a whole.
+
+    Deadlines stay on their grid, whatever happens.  A tick that ends a fraction of a period too late costs no period:
+    the next one comes at once, late by that fraction, which is better than one not done for the robot that waits.
+    """
+    following = due + period
+    skipped = max(0, ended - following) // period
+    return following + skipped * period, skipped
+
+
 def run(child: Child) -> None:
     """Tick on absolute deadlines until the session ends; then hold, damp, and go."""
     core = build_core(child)
@@ -86,8 +97,5 @@ def run(child: Child) -> None:
         core.tick(started, due, overruns, _missing(child, core))
         ended = child.clock.now()
         ticks.write(tick_sample(due, started, ended, overruns))
-        due += period
-        if ended > due:  # never re-anchor: skip whole periods and count them
-            skipped = (ended - due) // period + 1
-            overruns += int(skipped)
-            due += int(skipped) * period
+        due, skipped = next_due(due, ended, period)
+        overruns += skipped

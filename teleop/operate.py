@@ -15,7 +15,7 @@ from rich.live import Live
 
 from telerig.hardware.errors import DeviceError, DeviceIdentityError
 from telerig.hardware.events import Level
-from telerig.teleop import realtime
+from telerig.teleop import kernel_workers, realtime
 from telerig.teleop.body_rig import body_rig
 from telerig.teleop.episodes import EpisodeCommand
 from telerig.teleop.keyboard import Keyboard, remote_terminal, split_keys, to_nowhere
@@ -49,6 +49,10 @@ def running(rig: Rig, options: LiveOptions, folder: Path | None = None) -> Itera
         stack.enter_context(session)
         steward = Steward(session, options.unattended, key_drive(rig, options))
         steward.start()
+        workers = stack.enter_context(kernel_workers.raised(rig.file.session.kernel_workers and serial(rig)))
+        if workers.raised:
+            text = f"{len(workers.raised)} kernel threads that carry serial bytes are raised until the session ends"
+            session.say(Level.INFO, "session.kernel_workers", text)
         stack.callback(steward.end)
         stack.callback(session.control.ask_to_stop)
         wait_until_running(session)
@@ -56,6 +60,11 @@ def running(rig: Rig, options: LiveOptions, folder: Path | None = None) -> Itera
         yield session, steward
         session.control.ask_to_stop()
         session.close()
+
+
+def serial(rig: Rig) -> bool:
+    """Whether any of the rig's devices speaks over a serial port, a real one or an emulator's."""
+    return any(device.rig.emulate or device.rig.port for device in rig.devices.values())
 
 
 def key_drive(rig: Rig, options: LiveOptions) -> KeyDrive | None:

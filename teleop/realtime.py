@@ -1,8 +1,8 @@
 """Scheduling: real-time priorities where granted, said so where refused; children that die with their parent.
 
 Measured on two busy cores (docs/decisions/0002): a 200 Hz loop's period error p99 is 3 ms without and 0.1 ms with
-``SCHED_FIFO``.  Priorities follow one order: loop 20, actuators 18, bus workers 15, emulated buses 12; cameras, recorder
-and everything that renders or trains stay ordinary and nice.
+``SCHED_FIFO``.  Priorities follow one order: loop 20, actuators 18, bus workers 15, emulated buses 12; cameras and
+everything that renders or trains stay ordinary and nice.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 LOOP, ACTUATOR, BUS, EMULATED = 20, 18, 15, 12
+SERIAL = 16  # the kernel's threads that carry serial bytes (kernel_workers.py): before the workers that wait for them
 RECORDER = 2  # under every bus, above what renders: its rings overrun after two seconds without it
 SUPERVISOR = 5  # the command line: its sign of life lets the robot move, its work is slight
 _RESET = getattr(os, "SCHED_RESET_ON_FORK", 0)

@@ -32,6 +32,7 @@ class SessionRig(_Strict):
 
     rate_hz: float = Field(200.0, ge=20, le=500)
     task: str = ""
+    kernel_workers: bool = True  # may raise the kernel threads that carry serial bytes, where the system lets it
 
 
 class DeviceRig(BaseModel):
