@@ -17,71 +17,83 @@ from pathlib import Path
 from telerig.teleop import realtime
 
 LOOK_S = 1.0  # the kernel starts such threads as it needs them, and ends them when they had nothing to do for minutes
+PROC = Path("/proc")
 _PF_KTHREAD = 0x00200000  # linux/sched.h
-_NAME = "kworker/u"
+_NAME = b"kworker/u"
+_RESET = getattr(os, "SCHED_RESET_ON_FORK", 0)
+_FIFO = os.SCHED_FIFO | _RESET  # what such a thread starts (the kernel's helpers: modprobe, core dumps) is ordinary
 
 
 class KernelWorkers:
     """Raises the threads there are, again and again, and puts them back at the end.
 
-    A thread that somebody else gave a priority keeps it.
+    A thread that somebody else gave a priority keeps it; one at exactly ``SERIAL`` is another session's, or was left by
+    one that was killed, and is put back by whoever ends last.
 
-    :ivar raised: threads that run at ``SERIAL`` on this object's account.
+    :ivar raised: threads that run at ``SERIAL``.
     """
 
-    def __init__(self, proc: Path = Path("/proc")) -> None:
+    def __init__(self, proc: Path = PROC) -> None:
         self._proc = proc
         self._seen: dict[int, bool] = {}  # whether it is one of them; the names of all processes are read once
         self.raised: set[int] = set()
 
     def look(self) -> int:
         """Raise what is new; how many run at the priority.  Never fails: what cannot be raised stays as it is."""
-        there = {int(name) for name in os.listdir(self._proc) if name.isdigit()}
+        there = process_ids(self._proc)
         self._seen = {pid: known for pid, known in self._seen.items() if pid in there}
         for pid in there - self._seen.keys():
             self._seen[pid] = is_unbound_worker(self._proc, pid)
-        self.raised &= there
-        for pid in (pid for pid, is_one in self._seen.items() if is_one):
-            if _raise(pid):
-                self.raised.add(pid)
+        ours = [pid for pid, is_one in self._seen.items() if is_one]
+        self.raised = {pid for pid in ours if _is_raised(pid) or self._raise(pid)}
         return len(self.raised)
+
+    def _raise(self, pid: int) -> bool:
+        """Raise one that is ordinary, and by now, too, what it was: a process's number may soon be another's."""
+        return _is_ordinary(pid) and is_unbound_worker(self._proc, pid) and _schedule(pid, _FIFO, realtime.SERIAL)
 
     def restore(self) -> None:
         """Make ordinary threads again of those that were raised."""
         for pid in self.raised:
             if is_unbound_worker(self._proc, pid) and _is_raised(pid):
                 _schedule(pid, os.SCHED_OTHER, 0)
-        self.raised.clear()
+        self.raised = set()
 
 
-def count_raised(proc: Path = Path("/proc")) -> int:
-    """How many such threads run at ``SERIAL`` now, on whosever account."""
-    pids = (int(name) for name in os.listdir(proc) if name.isdigit())
-    return sum(is_unbound_worker(proc, pid) and _is_raised(pid) for pid in pids)
+def count(proc: Path = PROC) -> dict[str, int]:
+    """How many such threads run at ``SERIAL`` now (``fifo``), on whosever account, and how many are ordinary (``other``)."""
+    found = [pid for pid in process_ids(proc) if is_unbound_worker(proc, pid)]
+    return {"fifo": sum(map(_is_raised, found)), "other": sum(map(_is_ordinary, found))}
+
+
+def process_ids(proc: Path) -> set[int]:
+    """Of all processes there are; none where that cannot be read."""
+    try:
+        return {int(name) for name in os.listdir(proc) if name.isdigit()}
+    except OSError:
+        return set()
 
 
 def is_unbound_worker(proc: Path, pid: int) -> bool:
     """Whether this is a *kernel* thread of an unbound work queue; anybody may call a process by such a name."""
     try:
-        stat = (proc / str(pid) / "stat").read_text()
+        stat = (proc / str(pid) / "stat").read_bytes()  # a name is any bytes
     except OSError:
         return False
-    name, _, rest = stat.partition("(")[2].rpartition(")")
+    name, _, rest = stat.partition(b"(")[2].rpartition(b")")
     return name.startswith(_NAME) and bool(int(rest.split()[6]) & _PF_KTHREAD)
 
 
-def _raise(pid: int) -> bool:
+def _is_ordinary(pid: int) -> bool:
     try:
-        if os.sched_getscheduler(pid) != os.SCHED_OTHER or os.getpriority(os.PRIO_PROCESS, pid) != 0:
-            return False  # somebody's choice, or raised before
+        return os.sched_getscheduler(pid) == os.SCHED_OTHER and os.getpriority(os.PRIO_PROCESS, pid) == 0
     except OSError:
         return False
-    return _schedule(pid, os.SCHED_FIFO, realtime.SERIAL)
 
 
 def _is_raised(pid: int) -> bool:
     try:
-        found = os.sched_getscheduler(pid), os.sched_getparam(pid).sched_priority
+        found = os.sched_getscheduler(pid) & ~_RESET, os.sched_getparam(pid).sched_priority
     except OSError:
         return False
     return found == (os.SCHED_FIFO, realtime.SERIAL)
@@ -96,23 +108,24 @@ def _schedule(pid: int, policy: int, priority: int) -> bool:
 
 
 @contextmanager
-def raised(wanted: bool = True) -> Iterator[KernelWorkers]:
+def raised(wanted: bool = True, proc: Path = PROC) -> Iterator[KernelWorkers]:
     """While this lasts, serial bytes travel at ``SERIAL``, where the system lets it; a thread of its own looks."""
-    workers = KernelWorkers()
-    if not wanted or workers.look() == 0:  # none to be seen (a container), or refused: nothing to look for
-        yield workers
-        return
-    over = threading.Event()
-
-    def look() -> None:
-        while not over.wait(LOOK_S):
-            workers.look()
-
-    thread = threading.Thread(target=look, name="kernel workers", daemon=True)
-    thread.start()
+    workers, over = KernelWorkers(proc), threading.Event()
+    thread = threading.Thread(target=_keep_looking, args=(workers, over), name="kernel workers", daemon=True)
     try:
+        if wanted and workers.look():  # none: refused, or not to be seen (a container), and nothing to look for
+            thread.start()
         yield workers
     finally:
         over.set()
-        thread.join()
-        workers.restore()
+        try:
+            if thread.ident is not None:
+                thread.join()
+        finally:
+            workers.restore()
+
+
+def _keep_looking(workers: KernelWorkers, over: threading.Event) -> None:
+    realtime.fifo(realtime.SUPERVISOR)  # as the process's other threads: none of them waits for one that is ordinary
+    while not over.wait(LOOK_S):
+        workers.look()

@@ -70,7 +70,7 @@ def _missing(child: Child, core: LoopCore) -> str | None:
 
 
 def next_due(due: int, ended: int, period: int) -> tuple[int, int]:
-    """When the next tick is due, and how many periods are skipped: those over which the last tick lasted as a whole.
+    """When the next tick is due, and how many periods are skipped: those that had passed as a whole when the last tick ended.
 
     Deadlines stay on their grid, whatever happens.  A tick that ends a fraction of a period too late costs no period:
     the next one comes at once, late by that fraction, which is better than one not done for the robot that waits.

@@ -46,15 +46,15 @@ def running(rig: Rig, options: LiveOptions, folder: Path | None = None) -> Itera
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="telerig-")))
         session = build(rig, folder, options)
         stack.enter_context(ends_in_order(session.control))
-        stack.enter_context(session)
+        workers = stack.enter_context(kernel_workers.raised(rig.file.session.kernel_workers and serial(rig)))
+        stack.enter_context(session)  # leaves before the threads are put back: the robot holds and damps meanwhile
         steward = Steward(session, options.unattended, key_drive(rig, options))
         steward.start()
-        workers = stack.enter_context(kernel_workers.raised(rig.file.session.kernel_workers and serial(rig)))
+        stack.callback(steward.end)
+        stack.callback(session.control.ask_to_stop)
         if workers.raised:
             text = f"{len(workers.raised)} kernel threads that carry serial bytes are raised until the session ends"
             session.say(Level.INFO, "session.kernel_workers", text)
-        stack.callback(steward.end)
-        stack.callback(session.control.ask_to_stop)
         wait_until_running(session)
         stack.enter_context(realtime.raised(realtime.SUPERVISOR))
         yield session, steward

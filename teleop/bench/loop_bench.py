@@ -17,11 +17,11 @@ from telerig.datasets.rawlog_reader import RawLog
 from telerig.hardware.clock import RealClock
 from telerig.hardware.commands import Source
 from telerig.hardware.errors import DeviceError
+from telerig.teleop import kernel_workers
 from telerig.teleop.bench.losses import lost_samples, recorded_counts
 from telerig.teleop.bench.machine import cpu_seconds, machine, stolen_seconds, timer_floor_ms
 from telerig.teleop.bench.origin import origin
 from telerig.teleop.episodes import EpisodeCommand, RecorderState
-from telerig.teleop.kernel_workers import count_raised
 from telerig.teleop.live import LiveOptions, Steward
 from telerig.teleop.operate import running
 from telerig.teleop.rig import Rig
@@ -80,7 +80,7 @@ def measure(bench: LoopBench, progress: Callable[[float], None] = lambda fractio
         with running(bench.rig, options, folder) as (session, steward):
             wait_for(session, lambda: in_state(session, State.ENGAGED), ENGAGE_LIMIT_S, "the hand did not engage")
             used = _record(session, steward, bench.seconds, progress)
-            serial = {"serial_threads": "fifo" if count_raised() else "other"}
+            serial = {"serial_threads": kernel_workers.count()}
         log = sorted((record / "episodes").glob("*.mcap"))[0]
         stolen = round(used.pop("stolen") / used["wall"], 4)
         found = figures(log, bench, folder / "journals", used)
