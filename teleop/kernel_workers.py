@@ -35,22 +35,20 @@ class KernelWorkers:
 
     def __init__(self, proc: Path = PROC) -> None:
         self._proc = proc
-        self._seen: dict[int, bool] = {}  # whether it is one of them; the names of all processes are read once
+        self._others: set[int] = set()  # what is none of them: programs' names are not read again and again
+        self._doubtful: set[int] = set()  # neither, at its first look: a thread has its name a moment after its number
         self.raised: set[int] = set()
 
     def look(self) -> int:
         """Raise what is new; how many run at the priority.  Never fails: what cannot be raised stays as it is."""
         there = process_ids(self._proc)
-        self._seen = {pid: known for pid, known in self._seen.items() if pid in there}
-        for pid in there - self._seen.keys():
-            self._seen[pid] = is_unbound_worker(self._proc, pid)
-        ours = [pid for pid, is_one in self._seen.items() if is_one]
-        self.raised = {pid for pid in ours if _is_raised(pid) or self._raise(pid)}
+        self._others &= there
+        ours = {pid for pid in there - self._others if is_unbound_worker(self._proc, pid)}
+        rest = there - self._others - ours
+        self._others |= rest & self._doubtful
+        self._doubtful = rest - self._others
+        self.raised = {pid for pid in ours if _is_raised(pid) or _raise(pid)}
         return len(self.raised)
-
-    def _raise(self, pid: int) -> bool:
-        """Raise one that is ordinary, and by now, too, what it was: a process's number may soon be another's."""
-        return _is_ordinary(pid) and is_unbound_worker(self._proc, pid) and _schedule(pid, _FIFO, realtime.SERIAL)
 
     def restore(self) -> None:
         """Make ordinary threads again of those that were raised."""
@@ -97,6 +95,10 @@ def _is_raised(pid: int) -> bool:
     except OSError:
         return False
     return found == (os.SCHED_FIFO, realtime.SERIAL)
+
+
+def _raise(pid: int) -> bool:
+    return _is_ordinary(pid) and _schedule(pid, _FIFO, realtime.SERIAL)
 
 
 def _schedule(pid: int, policy: int, priority: int) -> bool:

@@ -30,8 +30,11 @@ sys.stdin.read()
 
 
 def stat_file(proc: Path, pid: int, name: str, flags: int) -> None:
-    (proc / str(pid)).mkdir()
-    (proc / str(pid) / "stat").write_text(f"{pid} ({name}) I 2 0 0 0 -1 {flags} 0 0")
+    """What /proc tells of a process, all at once: another thread may be looking."""
+    made = proc / f"made-{pid}"
+    made.mkdir()
+    (made / "stat").write_text(f"{pid} ({name}) I 2 0 0 0 -1 {flags} 0 0")
+    made.rename(proc / str(pid))
 
 
 ORDINARY, CHOSEN = (os.SCHED_OTHER, 0), (os.SCHED_FIFO, 40)
@@ -139,6 +142,17 @@ def test_refused_or_unwanted_nothing_changes(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setattr(KernelWorkers, "look", lambda self: pytest.fail("it looked"))
     with raised(wanted=False) as workers:
         assert workers.raised == set()
+
+
+def test_a_thread_gets_its_name_a_moment_after_its_number(
+    tmp_path: Path, scheduler: dict[int, tuple[int, int]]
+) -> None:
+    stat_file(tmp_path, 10, "kthreadd", KERNEL)
+    scheduler[10] = ORDINARY
+    workers = KernelWorkers(tmp_path)
+    assert workers.look() == 0
+    (tmp_path / "10" / "stat").write_text(f"10 (kworker/u8:4) I 2 0 0 0 -1 {KERNEL} 0 0")
+    assert workers.look() == 1
 
 
 def test_names_of_any_bytes_and_no_table_at_all_are_no_error(tmp_path: Path) -> None:
