@@ -20,8 +20,7 @@ LOOK_S = 1.0  # the kernel starts such threads as it needs them, and ends them w
 PROC = Path("/proc")
 _PF_KTHREAD = 0x00200000  # linux/sched.h
 _NAME = b"kworker/u"
-_RESET = getattr(os, "SCHED_RESET_ON_FORK", 0)
-_FIFO = os.SCHED_FIFO | _RESET  # what such a thread starts (the kernel's helpers: modprobe, core dumps) is ordinary
+_FIFO = os.SCHED_FIFO | realtime.RESET_ON_FORK  # what it starts (the kernel's helpers, core dumps) is ordinary
 
 
 class KernelWorkers:
@@ -91,7 +90,7 @@ def _is_ordinary(pid: int) -> bool:
 
 def _is_raised(pid: int) -> bool:
     try:
-        found = os.sched_getscheduler(pid) & ~_RESET, os.sched_getparam(pid).sched_priority
+        found = os.sched_getscheduler(pid) & ~realtime.RESET_ON_FORK, os.sched_getparam(pid).sched_priority
     except OSError:
         return False
     return found == (os.SCHED_FIFO, realtime.SERIAL)

@@ -19,7 +19,7 @@ LOOP, ACTUATOR, BUS, EMULATED = 20, 18, 15, 12
 SERIAL = 16  # the kernel's threads that carry serial bytes (kernel_workers.py): before the workers that wait for them
 RECORDER = 2  # under every bus, above what renders: its rings overrun after two seconds without it
 SUPERVISOR = 5  # the command line: its sign of life lets the robot move, its work is slight
-_RESET = getattr(os, "SCHED_RESET_ON_FORK", 0)
+RESET_ON_FORK = getattr(os, "SCHED_RESET_ON_FORK", 0)
 _PR_SET_PDEATHSIG, _PR_SET_NAME, _PR_SET_TIMERSLACK = 1, 15, 29
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -30,7 +30,7 @@ def fifo(priority: int) -> bool:
     For the calling thread alone: what it starts begins as an ordinary process.
     """
     try:
-        os.sched_setscheduler(0, os.SCHED_FIFO | _RESET, os.sched_param(priority))
+        os.sched_setscheduler(0, os.SCHED_FIFO | RESET_ON_FORK, os.sched_param(priority))
     except (OSError, AttributeError):
         return False
     return True
