@@ -26,8 +26,8 @@ _FIFO = os.SCHED_FIFO | realtime.RESET_ON_FORK  # what it starts (the kernel's h
 class KernelWorkers:
     """Raises the threads there are, again and again, and puts them back at the end.
 
-    A thread that somebody else gave a priority keeps it; one at exactly ``SERIAL`` is another session's, or was left by
-    one that was killed, and is put back by whoever ends last.
+    A thread that somebody else gave a priority keeps it.  One at ``SERIAL`` with reset-on-fork is another session's, or
+    was left by one that was killed: every session that ends puts it back, and one that still runs raises it again.
 
     :ivar raised: threads that run at ``SERIAL``.
     """
@@ -46,7 +46,12 @@ class KernelWorkers:
         rest = there - self._others - ours
         self._others |= rest & self._doubtful
         self._doubtful = rest - self._others
-        self.raised = {pid for pid in ours if _is_raised(pid) or _raise(pid)}
+        self.raised &= ours
+        for pid in ours:
+            if (_is_raised(pid) or _is_ordinary(pid)) and _schedule(pid, _FIFO, realtime.SERIAL):
+                self.raised.add(pid)  # one by one: Ctrl-C may come between them
+            else:
+                self.raised.discard(pid)
         return len(self.raised)
 
     def restore(self) -> None:
@@ -90,14 +95,10 @@ def _is_ordinary(pid: int) -> bool:
 
 def _is_raised(pid: int) -> bool:
     try:
-        found = os.sched_getscheduler(pid) & ~realtime.RESET_ON_FORK, os.sched_getparam(pid).sched_priority
+        found = os.sched_getscheduler(pid), os.sched_getparam(pid).sched_priority
     except OSError:
         return False
-    return found == (os.SCHED_FIFO, realtime.SERIAL)
-
-
-def _raise(pid: int) -> bool:
-    return _is_ordinary(pid) and _schedule(pid, _FIFO, realtime.SERIAL)
+    return found == (_FIFO, realtime.SERIAL)
 
 
 def _schedule(pid: int, policy: int, priority: int) -> bool:

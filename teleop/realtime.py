@@ -45,14 +45,22 @@ def raised(priority: int) -> Iterator[None]:
     try:
         yield
     finally:
+        _ordinary()
+
+
+def _ordinary() -> None:
+    """The calling thread; who is not root may not take reset-on-fork back (sched(7)), and keeps that."""
+    try:
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    except PermissionError:
+        os.sched_setscheduler(0, os.SCHED_OTHER | RESET_ON_FORK, os.sched_param(0))
 
 
 def fifo_granted() -> bool:
     """Whether real-time priorities can be had here; tried for a moment on the calling process."""
     try:
         old, param = os.sched_getscheduler(0), os.sched_getparam(0)
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+        os.sched_setscheduler(0, os.SCHED_FIFO | old & RESET_ON_FORK, os.sched_param(1))
         os.sched_setscheduler(0, old, param)
     except (OSError, AttributeError):
         return False

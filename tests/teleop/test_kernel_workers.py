@@ -37,7 +37,7 @@ def stat_file(proc: Path, pid: int, name: str, flags: int) -> None:
     made.rename(proc / str(pid))
 
 
-ORDINARY, CHOSEN = (os.SCHED_OTHER, 0), (os.SCHED_FIFO, 40)
+ORDINARY, CHOSEN = (os.SCHED_OTHER, 0), (os.SCHED_FIFO, realtime.SERIAL)  # by an administrator: no reset-on-fork
 RAISED = (os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, realtime.SERIAL)
 KERNEL, PROGRAM = 0x4208060, 0x400000  # flags in /proc/PID/stat, as found
 
@@ -93,6 +93,38 @@ def test_what_a_killed_session_left_is_put_back_and_what_another_put_back_is_rai
     assert scheduler[10] == RAISED
     second.restore()
     assert scheduler[10] == ORDINARY
+
+
+def test_interrupted_in_the_middle_of_raising_it_puts_back_what_is_raised(
+    tmp_path: Path, scheduler: dict[int, tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for pid in (10, 11, 12):
+        stat_file(tmp_path, pid, f"kworker/u8:{pid}", KERNEL)
+        scheduler[pid] = ORDINARY
+    set_scheduler = os.sched_setscheduler
+
+    def interrupted(pid: int, policy: int, param: os.sched_param) -> None:
+        if policy != os.SCHED_OTHER and RAISED in scheduler.values():
+            raise KeyboardInterrupt
+        set_scheduler(pid, policy, param)
+
+    monkeypatch.setattr(os, "sched_setscheduler", interrupted)
+    with suppress(KeyboardInterrupt), raised(proc=tmp_path):
+        pytest.fail("it was not interrupted")
+    assert set(scheduler.values()) == {ORDINARY}
+
+
+def test_who_may_not_put_them_back_does_not_call_them_raised(
+    tmp_path: Path, scheduler: dict[int, tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stat_file(tmp_path, 10, "kworker/u8:4", KERNEL)
+    scheduler[10] = RAISED
+
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "sched_setscheduler", refuse)
+    assert KernelWorkers(tmp_path).look() == 0
 
 
 def test_a_number_that_became_a_programs_is_not_raised(tmp_path: Path, scheduler: dict[int, tuple[int, int]]) -> None:
@@ -168,7 +200,7 @@ def test_a_program_that_calls_itself_a_kernel_worker_stays_ordinary() -> None:
         assert impostor.stdout.readline() == b"named\n"
         assert not is_unbound_worker(Path("/proc"), impostor.pid)
         with raised():
-            assert os.sched_getscheduler(impostor.pid) != os.SCHED_FIFO
+            assert os.sched_getscheduler(impostor.pid) == os.SCHED_OTHER
         impostor.stdin.close()  # type: ignore[union-attr]
 
 
