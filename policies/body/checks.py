@@ -74,8 +74,15 @@ def _absent(manifest: Manifest) -> str:
 
 
 def _commands(table: CommandTable) -> None:
+    low = table.low_heights
+    if low is not None and (table.height is None or not table.height.range[0] <= low[1] < low[0] <= table.height.home):
+        raise ConfigError(
+            f"[command] low_heights {list(low)}: they fall, between [command.height]'s home and its lowest"
+        )
     for name in table.names:
         _command(table.item(name), f"[command.{name}]")
+        if table.item(name).response_low and low is None:
+            raise ConfigError(f"[command.{name}] response_low: [command] low_heights is missing: where it holds")
         if name in VELOCITIES and table.item(name).home:
             raise ConfigError(f"[command.{name}] home is not 0: at home the robot rests")
 
@@ -86,9 +93,15 @@ def _command(item: CommandItem, where: str) -> None:
         raise ConfigError(f"{where} range: {low} is not below {high}")
     if not low <= item.home <= high:
         raise ConfigError(f"{where} home {item.home} is outside its range [{low}, {high}]")
-    if item.response_back and not item.response:
-        raise ConfigError(f"{where} response_back: there is no response that it differs from")
-    for key, found in (("response", item.response), ("response_back", item.response_back)):
+    for key, other in (
+        ("response_back", "response"),
+        ("response_low", "response"),
+        ("response_low_back", "response_low"),
+    ):
+        if getattr(item, key) and not getattr(item, other):
+            raise ConfigError(f"{where} {key}: there is no {other} that it differs from")
+    for key in ("response", "response_back", "response_low", "response_low_back"):
+        found = getattr(item, key)
         pairs = np.array(found)
         if found and (len(found) < 2 or (np.diff(pairs, axis=0) <= 0).any() or pairs[0, 0] < 0 or pairs[0, 1] != 0):
             raise ConfigError(f"{where} {key}: pairs (given, achieved) must both rise, from (dead band, 0)")

@@ -44,6 +44,7 @@ class CommandShaper:
         fastest = np.where(self._velocity, np.maximum(np.abs(self._low), np.abs(self._high)), 0.0)
         self._brake = fastest / (STOP_S * rate_hz)
         self._inverse = [(k, _Inverse(i)) for k, i in enumerate(items) if i.response]
+        self._low_heights = table.low_heights
         self._rest_below = table.rest_below
         stops = [table.rest_below if i.stop_below is None else i.stop_below for i in items]
         self._stop_below = np.array(stops)[self._velocity]
@@ -69,29 +70,42 @@ class CommandShaper:
         rolling = self._walking and (np.abs(self._now[self._velocity]) > self._stop_below).any()
         self._walking = bool(asked or rolling)
         sent = self._now.copy()
+        low = self._low_share()
         for k, inverse in self._inverse:
-            sent[k] = inverse.give(float(self._now[k]), self._rest_below)
+            sent[k] = inverse.give(float(self._now[k]), self._rest_below, low)
         return Given(self._now, np.clip(sent, self._low, self._high), self._walking)
+
+    def _low_share(self) -> float:
+        """0 down to the first of ``low_heights``, 1 at the second and below."""
+        if self._low_heights is None:
+            return 0.0
+        upright, low = self._low_heights
+        height = self._now[self.names.index("height")]
+        return float(np.clip((upright - height) / (upright - low), 0.0, 1.0))
 
 
 class _Inverse:
     """What achieves a wish, by a command's measured response."""
 
     def __init__(self, item: CommandItem) -> None:
-        ahead, back = (np.array(pairs, np.float64) for pairs in (item.response, item.response_back or item.response))
-        self._pairs = {
-            False: ahead,
-            True: back,
-        }  # by whether the wish is negative; (n, 2): given, achieved, both rising
+        back = item.response_back or item.response
+        low = item.response_low
+        curves = (item.response, back), (low or item.response, item.response_low_back or low or back)
+        # by whether it is low, then by whether the wish is negative; (n, 2): given, achieved, both rising
+        self._pairs = [[np.array(pairs, np.float64) for pairs in both] for both in curves]
 
-    def give(self, wish: float, rest_below: float) -> float:
-        """Beyond the last pair, as much more as the wish is; at rest nothing."""
-        size = abs(wish)
-        if size <= rest_below:
+    def give(self, wish: float, rest_below: float, low: float) -> float:
+        """At rest nothing; ``low``: the share of what was measured low."""
+        if abs(wish) <= rest_below:
             return 0.0
-        given, achieved = self._pairs[wish < 0].T
-        beyond = max(0.0, size - float(achieved[-1]))
-        return float(np.copysign(float(np.interp(size, achieved, given)) + beyond, wish))
+        upright, squatting = (_given(both[wish < 0], abs(wish)) for both in self._pairs)
+        return float(np.copysign((1 - low) * upright + low * squatting, wish))
+
+
+def _given(pairs: Array, size: float) -> float:
+    """What achieves a size; beyond the last pair, as much more as the wish is."""
+    given, achieved = pairs.T
+    return float(np.interp(size, achieved, given)) + max(0.0, size - float(achieved[-1]))
 
 
 class GaitClock:

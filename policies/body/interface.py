@@ -93,12 +93,13 @@ def _commands(manifest: Manifest) -> dict[str, _Part]:
         "command slew": _Part([_or_none(item.slew) for item in items], names),
         "command rest_below": _Part([table.rest_below]),
         "command stop_below": _Part(stops, names),
-        "command response": _Part([json.dumps(item.response) for item in items], names),
-        "command response_back": _Part([json.dumps(item.response_back) for item in items], names),
+        "command low_heights": _Part([json.dumps(table.low_heights)]),
+        **{f"command {key}": _Part([json.dumps(getattr(item, key)) for item in items], names) for key in _RESPONSES},
     }
 
 
 _ENDS = ("lowest", "highest")
+_RESPONSES = ("response", "response_back", "response_low", "response_low_back")
 
 
 def _clock(manifest: Manifest) -> _Part:

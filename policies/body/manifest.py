@@ -126,6 +126,7 @@ class CommandItem(_Table):
     :param response: (given, achieved) pairs as measured, from the largest that achieves nothing; the runtime gives the
         policy what achieves the wish.  Without it, the wish is given as it is.
     :param response_back: the same for negative wishes, as sizes; without it, ``response`` is valid for both signs.
+    :param response_low, response_low_back: the same low (``[command] low_heights``); the runtime mixes by the height.
     """
 
     range: Pair
@@ -134,12 +135,18 @@ class CommandItem(_Table):
     stop_below: float | None = Field(None, ge=0, le=0.5)
     response: Annotated[tuple[Pair, ...], Field(strict=False)] = ()
     response_back: Annotated[tuple[Pair, ...], Field(strict=False)] = ()
+    response_low: Annotated[tuple[Pair, ...], Field(strict=False)] = ()
+    response_low_back: Annotated[tuple[Pair, ...], Field(strict=False)] = ()
 
 
 class CommandTable(_Table):
-    """``[command]``: what the policy can be asked for.  Velocities within ± ``rest_below`` are rest."""
+    """``[command]``: what the policy can be asked for.  Velocities within ± ``rest_below`` are rest.
+
+    :param low_heights: m: down to the first, ``response`` holds; at the second and below, ``response_low``.
+    """
 
     rest_below: float = Field(0.01, ge=0, le=0.5)
+    low_heights: Pair | None = None
     vx: CommandItem | None = None
     vy: CommandItem | None = None
     yaw_rate: CommandItem | None = None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,20 +19,20 @@ from safetensors.numpy import load_file
 
 from telerig.hardware.errors import ConfigError, DataError, TelerigError
 from telerig.policies.body.checks import check
+from telerig.policies.body.evaluation.evaluate import Request, evaluate
 from telerig.policies.body.interface import KEY, interface
 from telerig.policies.body.manifest import Manifest, parse_manifest
 from telerig.policies.body.manifest_text import manifest_text
 from telerig.policies.body.onnx_write import network_file
-from telerig.policies.body.train.actor import CLIP, Networks, layout, size
+from telerig.policies.body.train.actor import CLIP
 from telerig.policies.body.train.config import TrainConfig
 from telerig.policies.body.train.describe import tables
 from telerig.policies.body.train.env import make_table
-from telerig.policies.body.train.evaluation import CaseEnv
 from telerig.policies.body.train.format import check_format
 from telerig.policies.body.train.normalise import deviation
 from telerig.policies.body.train.observe import N_ACTOR
 from telerig.policies.body.train.physics import compile_model
-from telerig.policies.body.train.response import responses
+from telerig.policies.body.train.response import points, responses
 from telerig.policies.folder import replace_folder
 
 Array = NDArray[np.float32]
@@ -40,6 +41,7 @@ TITLE = "telerig's body policy: stands, squats, walks and turns while the arms m
 LICENCE = "Apache-2.0"
 SOURCE = "telerig train-body; see the .json beside this file"
 MAX_BYTES = 1_000_000
+FIRST_SEED = 10_000  # of the robots that responses are measured with
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,17 +138,19 @@ def export_body(
 
 
 def measured_responses(
-    trained: Trained, robots: int = 20, done: Callable[[float], None] = lambda share: None
+    trained: Trained, robots: int = 8, processes: int = 0, done: Callable[[float], None] = lambda share: None
 ) -> dict[str, dict[str, list[list[float]]]]:
-    """What the policy achieves of its commands on the training model, arms moving; ``done``: told the share that is over."""
-    ppo, tensors = trained.config.ppo, trained.tensors
-    flat = np.zeros(size(ppo), np.float32)
-    for slot in layout(ppo):
-        flat[slot.start : slot.end] = tensors[slot.name].reshape(-1)
-    spread = deviation(tensors["observation.variance"].astype(np.float64))
-    networks = Networks(ppo, flat, tensors["observation.mean"].astype(np.float32), spread.astype(np.float32))
-    env = CaseEnv(trained.config, make_table(trained.config.body), robots)
-    return responses(trained.config.body, lambda case: env.run(case, networks, trained.config.seed), done)
+    """What the policy achieves of its commands in the full model, arms sweeping, other seeds than the evaluation's.
+
+    :param processes: 0: one a core.  :param done: told the share that is over.
+    """
+    wanted = points(trained.config.body)
+    cases = tuple(case for point in wanted for case in point.cases)
+    with tempfile.TemporaryDirectory() as folder:
+        export_body(trained, Path(folder) / "plain", "plain")
+        policy = str(Path(folder) / "plain" / "plain.toml")
+        request = Request(policy, cases=cases, seeds=robots, first_seed=FIRST_SEED, processes=processes)
+        return responses(wanted, evaluate(request, done).rows)
 
 
 def _manifest(made: Mapping[str, Any]) -> Manifest:

@@ -1,77 +1,89 @@
-"""What a trained policy achieves of what it is given: measured on the training model, written into its manifest.
+"""What a trained policy achieves of what it is given: measured in the full model, written into its manifest.
 
-A policy that is told 0.8 m/s may walk at 0.77: it balances speed against falling.  The manifest's ``response`` tables let
-the runtime give what achieves the wish (docs/body.md, "Dead bands").
+A policy that is told 0.8 m/s may walk at 0.77, and in a squat slower still: it balances speed against falling.  The
+manifest's ``response`` tables let the runtime give what achieves the wish (docs/body.md, "Dead bands").
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from telerig.policies.body.evaluation.cases import STAND_M, Case
 from telerig.policies.body.train.config import BodyConfig
-from telerig.policies.body.train.evaluation import STAND_M, Case
 
 SHARES = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0)  # of a command's range
 AXES = ("vx", "vy", "yaw_rate")
+UPRIGHT_M, LOW_M = 0.60, 0.50  # strides reach as far as upright down to the first; in a deep squat they do not
+AHEAD_M_S = 0.4  # people turn on the spot, and while they walk:
+WEIGHTS = (2 / 3, 1 / 3)  # what a turn achieves is a mean of both; on the spot the errors are larger
 DIGITS = 4
 UP_SHARE = 0.95  # robots that must stay up for a figure to count
 
 
-class Measures(Protocol):
-    """Does a case and says how it went: mean velocities of robots that stayed up (``evaluation.CaseEnv.run``)."""
+@dataclass(frozen=True, slots=True)
+class Point:
+    """``size`` of ``key``'s command, and the cases that say what it achieves."""
 
-    def __call__(self, case: Case) -> Mapping[str, Any]: ...
+    axis: str
+    key: str
+    sign: float
+    size: float
+    cases: tuple[Case, ...]
+
+
+def points(config: BodyConfig) -> list[Point]:
+    """What is measured: both directions of ``vx``, upright and low; ``vy`` and ``yaw_rate`` to the left.
+
+    Left is taken to be as right: telerig trains with mirror symmetry.
+    """
+    curves = [
+        ("vx", "response", config.vx[1], STAND_M), ("vx", "response_back", config.vx[0], STAND_M),
+        ("vx", "response_low", config.vx[1], LOW_M), ("vx", "response_low_back", config.vx[0], LOW_M),
+        ("vy", "response", config.vy[1], STAND_M), ("yaw_rate", "response", config.yaw[1], STAND_M),
+    ]  # fmt: skip
+    found = []
+    for axis, key, end, height in curves:
+        for size in np.round(np.array(SHARES) * abs(end), DIGITS).tolist():
+            commands = [[math.copysign(size, end) if axis == a else 0.0 for a in AXES]]
+            if axis == "yaw_rate":
+                commands.append([AHEAD_M_S, 0.0, math.copysign(size, end)])
+            cases = tuple(Case(f"{key} {c} {height}", (c[0], c[1], c[2], height)) for c in commands)
+            found.append(Point(axis, key, math.copysign(1.0, end), size, cases))
+    return [point for point in found if point.size > 0]
 
 
 def responses(
-    config: BodyConfig, measure: Measures, done: Callable[[float], None] = lambda share: None
+    wanted: Sequence[Point], rows: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, dict[str, list[list[float]]]]:
-    """``response`` and, forward and back being different for a walker, ``response_back`` of each velocity.
+    """The manifest's ``response`` tables of each velocity, from the rows of ``evaluate`` by case.
 
-    Left is taken to be as right: telerig trains with mirror symmetry.  What achieves nothing is where a curve begins; it
-    stops before the first figure that too few robots stayed up for, and leaves out those that do not rise.  An axis with no
-    figure left is left out; where only going back has none, negative wishes are given as they are.
+    What achieves nothing is where a curve begins; it stops before the first figure that too few robots stayed up for, and
+    leaves out those that do not rise.  An axis with no figure left is left out; where only going back has none, negative
+    wishes are given as they are, and where none is had low, the upright ones count there too.
     """
-    wanted = _commands(config)
     found: dict[str, dict[str, list[list[float]]]] = {}
-    count, n = 0, sum(len(given) for _, _, given in wanted)
-    for axis, sign, given in wanted:
-        pairs = []
-        for size in given:
-            command = [0.0, 0.0, 0.0, STAND_M]
-            command[AXES.index(axis)] = sign * size
-            told = measure(Case("response", (command[0], command[1], command[2], command[3])))
-            count += 1
-            done(count / n)
-            pairs.append([round(size, DIGITS), _achieved(told, axis, sign)])
-        curve = _rising(pairs)
-        if sign > 0 and len(curve) > 1:
-            found[axis] = {"response": curve}
-        elif sign < 0 and axis in found:
-            found[axis]["response_back"] = curve if len(curve) > 1 else [[0.0, 0.0], [given[-1], given[-1]]]
+    for axis, key in dict.fromkeys((p.axis, p.key) for p in wanted):
+        own = [p for p in wanted if (p.axis, p.key) == (axis, key)]
+        curve = _rising([[p.size, _achieved(p, rows)] for p in own])
+        if len(curve) < 2 and key.endswith("_back"):
+            curve = [[0.0, 0.0], [own[-1].size, own[-1].size]]
+        needs = {"response_low": "response", "response_low_back": "response_low", "response_back": "response"}.get(key)
+        if len(curve) > 1 and (needs is None or needs in found.get(axis, {})):
+            found.setdefault(axis, {})[key] = curve
     return found
 
 
-def _commands(config: BodyConfig) -> list[tuple[str, float, tuple[float, ...]]]:
-    """Axis, sign, sizes."""
-
-    def sizes(most: float) -> tuple[float, ...]:
-        return tuple(float(v) for v in np.round(np.array(SHARES) * most, DIGITS))
-
-    found = [
-        ("vx", 1.0, config.vx[1]), ("vx", -1.0, -config.vx[0]), ("vy", 1.0, config.vy[1]), ("yaw_rate", 1.0, config.yaw[1]),
-    ]  # fmt: skip
-    return [(axis, sign, sizes(most)) for axis, sign, most in found if most > 0]
-
-
-def _achieved(told: Mapping[str, Any], axis: str, sign: float) -> float:
-    if told["up"] < UP_SHARE * told["n"]:
+def _achieved(point: Point, rows: Mapping[str, Mapping[str, Any]]) -> float:
+    told = [rows[case.name] for case in point.cases]
+    if any(row["up"] < UP_SHARE * row["n"] for row in told):
         return float("nan")
-    return round(sign * float(told[axis]), DIGITS)
+    weights = WEIGHTS if len(told) == len(WEIGHTS) else None
+    return round(point.sign * float(np.average([row[point.axis] for row in told], weights=weights)), DIGITS)
 
 
 def _rising(pairs: Sequence[list[float]]) -> list[list[float]]:

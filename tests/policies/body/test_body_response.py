@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,39 +17,56 @@ pytest.importorskip("mujoco", reason="mujoco is not installed")
 from telerig.hardware.embodiment import load_embodiment
 from telerig.hardware.errors import ConfigError
 from telerig.policies.body.command import CommandShaper
+from telerig.policies.body.evaluation.cases import STAND_M, Case
 from telerig.policies.body.load import body_policy, load_manifest
 from telerig.policies.body.manifest import CommandTable
-from telerig.policies.body.train import evaluation
-from telerig.policies.body.train.actor import Networks, layout
+from telerig.policies.body.train import export
+from telerig.policies.body.train.actor import layout
 from telerig.policies.body.train.config import BodyConfig, TrainConfig
-from telerig.policies.body.train.evaluation import Case
 from telerig.policies.body.train.export import Trained, export_body, measured_responses
-from telerig.policies.body.train.observe import N_ACTOR, N_CRITIC
-from telerig.policies.body.train.ppo import Learner
-from telerig.policies.body.train.response import responses
+from telerig.policies.body.train.observe import N_CRITIC
+from telerig.policies.body.train.response import LOW_M, UPRIGHT_M, points, responses
 
 CONFIG = BodyConfig()
 AXES = ("vx", "vy", "yaw_rate")
 
 
-def achieved(axis: str, asked: float) -> float:
-    """A policy that is slow ahead, fast back, and saturates sideways."""
+Measures = Callable[[Case], Mapping[str, Any]]
+
+
+def achieved(axis: str, asked: float, height: float = STAND_M, walking: bool = False) -> float:
+    """A policy that is slow ahead, slower low, fast back, saturates sideways and turns less well while it walks."""
     if axis == "vx":
-        return 0.8 * asked if asked > 0 else 1.2 * asked
-    return math.copysign(0.3 * math.tanh(abs(asked) / 0.3), asked) if axis == "vy" else asked
+        low = np.clip((UPRIGHT_M - height) / (UPRIGHT_M - LOW_M), 0, 1)
+        return (0.8 - 0.3 * low) * asked if asked > 0 else 1.2 * asked
+    if axis == "yaw_rate":
+        return (0.85 if walking else 1.075) * asked
+    return math.copysign(0.3 * math.tanh(abs(asked) / 0.3), asked)
 
 
 def measure(case: Case, up: int = 20) -> Mapping[str, Any]:
-    return {"n": 20, "up": up, **{a: achieved(a, v) for a, v in zip(AXES, case.command, strict=False)}}
+    height, walking = case.command[3], case.command[0] != 0
+    return {"n": 20, "up": up, **{a: achieved(a, v, height, walking) for a, v in zip(AXES, case.command, strict=False)}}
+
+
+def found_by(told: Measures) -> dict[str, dict[str, list[list[float]]]]:
+    wanted = points(CONFIG)
+    return responses(wanted, {case.name: told(case) for point in wanted for case in point.cases})
 
 
 def shaper() -> CommandShaper:
-    found = responses(CONFIG, measure)
-    items = {
+    found = found_by(measure)
+    items: dict[str, Any] = {
         axis: {"range": list(bounds), **found[axis]}
         for axis, bounds in zip(AXES, (CONFIG.vx, CONFIG.vy, CONFIG.yaw), strict=True)
     }
+    items |= {"low_heights": [UPRIGHT_M, LOW_M], "height": {"range": [0.32, STAND_M], "home": STAND_M}}
     return CommandShaper(CommandTable.model_validate(items), 50)
+
+
+def sent(wish: float, axis: str, height: float = STAND_M) -> float:
+    command = np.array([*(wish if axis == a else 0.0 for a in AXES), height])
+    return float(shaper().step(command).sent[AXES.index(axis)])
 
 
 @given(st.sampled_from(AXES), st.floats(-1, 1))
@@ -60,60 +76,71 @@ def test_the_wish_comes_out_both_ways(axis: str, share: float) -> None:
     wish = share * (reachable[1] if share > 0 else -reachable[0])
     if abs(wish) < 0.02:
         return
-    command = np.array([wish if axis == a else 0.0 for a in (*AXES, "height")])
-    sent = float(shaper().step(command).sent[AXES.index(axis)])
-    assert achieved(axis, sent) == pytest.approx(wish, rel=0.12 if axis == "vy" else 0.01)
+    came_out = achieved(axis, sent(wish, axis))
+    within = {"vx": 0.01, "vy": 0.12, "yaw_rate": 0.0751}[axis]  # a turn: too fast on the spot, too slow ahead
+    assert came_out == pytest.approx(wish, rel=within)
+
+
+@given(st.floats(0.02, 0.47), st.floats(-1.4, 1.2))
+@settings(max_examples=80, deadline=None)
+def test_in_a_squat_the_wish_comes_out_too(wish: float, low: float) -> None:
+    height = UPRIGHT_M - low * (UPRIGHT_M - LOW_M)
+    came_out = achieved("vx", sent(wish, "vx", height), height)
+    assert came_out == pytest.approx(wish, rel=0.06 if 0 < low < 1 else 0.01)
 
 
 def test_what_few_survive_and_what_does_not_rise_is_left_out() -> None:
     def falls_when_fast(case: Case) -> Mapping[str, Any]:
         return measure(case, up=20 if max(map(abs, case.command[:3])) < 0.5 else 10)
 
-    found = responses(CONFIG, falls_when_fast)
+    found = found_by(falls_when_fast)
     assert [given for given, _ in found["vx"]["response"]] == [0.0, 0.0475, 0.095, 0.2375, 0.475]
     assert len(found["vx"]["response_back"]) == 7
+    assert found_by(lambda case: {"n": 20, "up": 20, "vx": 0.0, "vy": 0.0, "yaw_rate": 0.0}) == {}
 
-    def stands(case: Case) -> Mapping[str, Any]:
-        return {"n": 20, "up": 20, "vx": 0.0, "vy": 0.0, "yaw_rate": 0.0}
 
-    assert responses(CONFIG, stands) == {}
+def test_a_turn_counts_when_neither_standing_nor_walking_robots_fall() -> None:
+    def falls_walking(case: Case) -> Mapping[str, Any]:
+        return measure(case, up=0 if case.command[0] and case.command[2] > 0.3 else 20)
+
+    assert [given for given, _ in found_by(falls_walking)["yaw_rate"]["response"]] == [0.0, 0.045, 0.09, 0.225]
 
 
 def test_one_figure_that_does_not_rise_costs_none_of_those_behind_it() -> None:
     def noisy(case: Case) -> Mapping[str, Any]:
         return {**measure(case), "vx": 0.05 if case.command[0] == 0.095 else 0.8 * case.command[0] + 0.02}
 
-    found = responses(CONFIG, noisy)["vx"]["response"]
+    found = found_by(noisy)["vx"]["response"]
     assert [given for given, _ in found] == [0.0, 0.0475, 0.2375, 0.475, 0.7125, 0.95]
 
 
-def test_where_going_back_has_no_figure_it_is_not_taken_for_going_ahead() -> None:
+def test_where_a_curve_has_no_figure_no_other_is_taken_for_it() -> None:
     def falls_back(case: Case) -> Mapping[str, Any]:
         return measure(case, up=20 if case.command[0] >= 0 else 0)
 
-    assert responses(CONFIG, falls_back)["vx"]["response_back"] == [[0.0, 0.0], [0.45, 0.45]]
+    assert found_by(falls_back)["vx"]["response_back"] == [[0.0, 0.0], [0.45, 0.45]]
+
+    def falls_low(case: Case) -> Mapping[str, Any]:
+        return measure(case, up=20 if case.command[3] > LOW_M else 0)
+
+    assert set(found_by(falls_low)["vx"]) == {"response", "response_back"}
 
 
 def test_a_dead_band_is_where_a_curve_begins() -> None:
     def drifts(case: Case) -> Mapping[str, Any]:
         return {**measure(case), "vx": case.command[0] - 0.06}
 
-    pairs = responses(CONFIG, drifts)["vx"]["response"]
+    pairs = found_by(drifts)["vx"]["response"]
     assert pairs[:2] == [[0.0475, 0.0], [0.095, 0.035]]
-
-
-def test_how_far_it_is_is_told() -> None:
-    shares: list[float] = []
-    responses(CONFIG, measure, shares.append)
-    assert shares == sorted(shares)
-    assert shares[-1] == 1.0
 
 
 @pytest.mark.parametrize(
     ("item", "why"),
     [
-        ({"response_back": [[0.0, 0.0], [0.4, 0.3]]}, "there is no response that it differs from"),
+        ({"response_back": [[0.0, 0.0], [0.4, 0.3]]}, "response_back: there is no response that it differs from"),
         ({"response": [[0.0, 0.0], [0.4, 0.3]], "response_back": [[0.0, 0.1], [0.4, 0.3]]}, "response_back: pairs"),
+        ({"response_low": [[0.0, 0.0], [0.4, 0.3]]}, "response_low: there is no response that it differs from"),
+        ({"response": [[0.0, 0.0], [0.4, 0.3]], "response_low": [[0.0, 0.0], [0.4, 0.3]]}, "low_heights is missing"),
     ],
 )
 def test_a_response_that_cannot_be_is_refused(item: Mapping[str, Any], why: str, body_toy: Any) -> None:
@@ -123,12 +150,20 @@ def test_a_response_that_cannot_be_is_refused(item: Mapping[str, Any], why: str,
         body_toy.manifest(tables)
 
 
+@pytest.mark.parametrize("low", [[0.6, 0.1], [0.5, 0.6], [0.9, 0.5]])
+def test_low_lies_between_the_range_and_home(low: list[float], body_toy: Any) -> None:
+    tables = body_toy.recipe()
+    tables["command"]["low_heights"] = low
+    with pytest.raises(ConfigError, match=r"low_heights .*: they fall, between"):
+        body_toy.manifest(tables)
+
+
 def test_what_was_measured_stands_in_the_exported_manifest(tmp_path: Path) -> None:
     config = TrainConfig()
     tensors = {slot.name: np.zeros(slot.shape, np.float32) for slot in layout(config.ppo)}
     tensors |= {"observation.mean": np.zeros(N_CRITIC), "observation.variance": np.ones(N_CRITIC)}
     trained = Trained(config, tensors, {"seed": 0, "steps": 0})
-    found = responses(config.body, measure)
+    found = found_by(measure)
     for name, told in (("measured", found), ("plain", None)):
         export_body(trained, tmp_path / name, "toy", responses=told)
     command = load_manifest(str(tmp_path / "measured" / "toy.toml"))[0].command
@@ -137,41 +172,32 @@ def test_what_was_measured_stands_in_the_exported_manifest(tmp_path: Path) -> No
     assert [list(pair) for pair in command.vx.response] == found["vx"]["response"]
     assert command.vx.response_back != command.vx.response
     assert command.vy.response_back == ()
+    assert command.low_heights == (UPRIGHT_M, LOW_M)
+    assert [list(pair) for pair in command.vx.response_low] == found["vx"]["response_low"]
     assert body_policy(str(tmp_path / "measured" / "toy.toml"), load_embodiment("g1_like")) is not None
     plain = (tmp_path / "plain" / "toy.toml").read_text()
     assert "response" not in plain
 
 
-def test_the_network_that_is_measured_is_the_one_that_was_trained(monkeypatch: pytest.MonkeyPatch) -> None:
-    config, rng = TrainConfig(), np.random.default_rng(0)
-    learner = Learner(config.ppo, 3)
-    with torch.no_grad():
-        learner.flat += 0.1 * torch.from_numpy(rng.standard_normal(learner.flat.shape, np.float32))
-    tensors = {k.removeprefix("model."): v.numpy() for k, v in learner.tensors().items() if k.startswith("model.")}
-    mean, variance = rng.normal(0, 0.3, N_CRITIC), rng.uniform(0.1, 2.0, N_CRITIC)
-    tensors |= {"observation.mean": mean, "observation.variance": variance}
-    used: list[Networks] = []
-
-    def run(_: object, case: Case, networks: Networks, seed: int) -> Mapping[str, Any]:
-        used.append(networks)
-        return measure(case)
-
-    monkeypatch.setattr(evaluation.CaseEnv, "run", run)
-    measured_responses(Trained(config, tensors, {}), robots=1)
-    seen = rng.standard_normal((5, N_CRITIC), np.float32)
-    normal = ((seen - mean) / np.sqrt(variance)).astype(np.float32)
-    with torch.no_grad():
-        wanted = learner.network("actor", torch.from_numpy(normal[:, :N_ACTOR])).numpy()
-    np.testing.assert_allclose(used[0].act(seen), wanted, atol=2e-4)
-
-
-def test_a_policy_that_does_nothing_but_its_reference_is_measured_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluation, "SECONDS", 1.6)  # the way is tested here, not the policy
-    monkeypatch.setattr(evaluation, "MEASURED_S", 1.2)
+def test_what_is_measured_is_the_exported_network_without_compensation(monkeypatch: pytest.MonkeyPatch) -> None:
     config = TrainConfig()
     tensors = {slot.name: np.zeros(slot.shape, np.float32) for slot in layout(config.ppo)}
     tensors |= {"observation.mean": np.zeros(N_CRITIC), "observation.variance": np.ones(N_CRITIC)}
+    few = [point for point in points(config.body) if point.key == "response" and point.axis == "yaw_rate"][:1]
+    monkeypatch.setattr(export, "points", lambda body: few)
+    seen: list[export.Request] = []
+    evaluate = export.evaluate
+
+    def watched(request: export.Request, done: Callable[[float], None]) -> Any:
+        assert "response" not in Path(request.policy).read_text()
+        seen.append(request)
+        return evaluate(request, done)
+
+    monkeypatch.setattr(export, "evaluate", watched)
     shares: list[float] = []
-    found = measured_responses(Trained(config, tensors, {}), robots=2, done=shares.append)
-    assert len(shares) == 24
-    assert set(found) <= set(AXES)  # it falls where nothing balances it
+    found = measured_responses(Trained(config, tensors, {"steps": 0}), robots=1, processes=1, done=shares.append)
+    assert len(seen) == 1
+    assert seen[0].first_seed >= 1000, "the evaluation's own seeds"
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1.0)
+    assert found == {}, "it falls where nothing balances it"
