@@ -38,9 +38,9 @@ def achieved(axis: str, asked: float, height: float = STAND_M, walking: bool = F
     """A policy that is slow ahead, slower low, fast back, saturates sideways and turns less well while it walks."""
     if axis == "vx":
         low = np.clip((UPRIGHT_M - height) / (UPRIGHT_M - LOW_M), 0, 1)
-        return (0.8 - 0.3 * low) * asked if asked > 0 else 1.2 * asked
+        return (0.8 - 0.3 * low) * asked if asked > 0 else (1.2 - 0.5 * low) * asked
     if axis == "yaw_rate":
-        return (0.85 if walking else 1.075) * asked
+        return (1.1 if walking else 1.25) * asked
     return math.copysign(0.3 * math.tanh(abs(asked) / 0.3), asked)
 
 
@@ -77,16 +77,16 @@ def test_the_wish_comes_out_both_ways(axis: str, share: float) -> None:
     if abs(wish) < 0.02:
         return
     came_out = achieved(axis, sent(wish, axis))
-    within = {"vx": 0.01, "vy": 0.12, "yaw_rate": 0.0751}[axis]  # a turn: too fast on the spot, too slow ahead
+    within = {"vx": 0.01, "vy": 0.12, "yaw_rate": 0.05}[axis]  # a turn: on the spot still a little too fast
     assert came_out == pytest.approx(wish, rel=within)
 
 
-@given(st.floats(0.02, 0.47), st.floats(-1.4, 1.2))
+@given(st.floats(-0.31, 0.47).filter(lambda wish: abs(wish) > 0.02), st.floats(-1.4, 1.2))
 @settings(max_examples=80, deadline=None)
 def test_in_a_squat_the_wish_comes_out_too(wish: float, low: float) -> None:
     height = UPRIGHT_M - low * (UPRIGHT_M - LOW_M)
     came_out = achieved("vx", sent(wish, "vx", height), height)
-    assert came_out == pytest.approx(wish, rel=0.06 if 0 < low < 1 else 0.01)
+    assert came_out == pytest.approx(wish, rel=0.08 if 0 < low < 1 else 0.01)
 
 
 def test_what_few_survive_and_what_does_not_rise_is_left_out() -> None:
@@ -141,6 +141,10 @@ def test_a_dead_band_is_where_a_curve_begins() -> None:
         ({"response": [[0.0, 0.0], [0.4, 0.3]], "response_back": [[0.0, 0.1], [0.4, 0.3]]}, "response_back: pairs"),
         ({"response_low": [[0.0, 0.0], [0.4, 0.3]]}, "response_low: there is no response that it differs from"),
         ({"response": [[0.0, 0.0], [0.4, 0.3]], "response_low": [[0.0, 0.0], [0.4, 0.3]]}, "low_heights is missing"),
+        (
+            {"response": [[0.0, 0.0], [0.4, 0.3]], "response_low_back": [[0.0, 0.0], [0.4, 0.3]]},
+            "there is no response_low",
+        ),
     ],
 )
 def test_a_response_that_cannot_be_is_refused(item: Mapping[str, Any], why: str, body_toy: Any) -> None:
