@@ -48,7 +48,10 @@ class KernelWorkers:
         self._doubtful = rest - self._others
         self.raised &= ours
         for pid in ours:
-            if (_is_raised(pid) or _is_ordinary(pid)) and _schedule(pid, _FIFO, realtime.SERIAL):
+            raised = _is_raised(pid)
+            if raised and pid in self.raised:
+                continue
+            if (raised or _is_ordinary(pid)) and _schedule(pid, _FIFO, realtime.SERIAL):
                 self.raised.add(pid)  # one by one: Ctrl-C may come between them
             else:
                 self.raised.discard(pid)
