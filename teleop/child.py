@@ -104,6 +104,15 @@ class Child:
         """Say that this process lives, and may be busy for so long (opening a device) without saying it again."""
         self.control.beat(self.beats[self.name], self.clock.now() + round(busy_s * 1e9))
 
+    def note_away(self, away: bool) -> None:
+        """Say that this process's device went away, or is open again: whoever needs its samples need not wait for none."""
+        self.control.note_away(self.beats[self.name], away)
+
+    def is_away(self, stream: str) -> bool:
+        """Whether the device that a stream comes from (``DEVICE/…``) went away."""
+        index = self.beats.get(stream.partition("/")[0])
+        return index is not None and self.control.is_away(index)
+
     def alive(self, process: str, within_s: float) -> bool:
         """Whether another process said within that time that it lives (or has not begun to yet)."""
         index = self.beats[process]

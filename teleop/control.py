@@ -17,8 +17,9 @@ import secrets
 _STOP, _RESET, _GO = range(3)  # 32-bit words (and a spare one); then 64 bits each:
 _PRESSED, _CLEARED, _ASKED = 2, 3, 4  # numbers of presses: the newest, the one cleared last, the one to be cleared
 PROCESSES = 64
-_BEATS, _GONE = 5, 2 * (5 + PROCESSES)  # beats are 64-bit words too; after them one 32-bit word a process: gone
-_SIZE = 4 * (_GONE + PROCESSES)
+_BEATS, _GONE = 5, 2 * (5 + PROCESSES)  # beats are 64-bit words too; after them 32-bit words, one a process: gone,
+_AWAY = _GONE + PROCESSES  # and away
+_SIZE = 4 * (_AWAY + PROCESSES)
 
 
 class ControlBlock:
@@ -103,3 +104,11 @@ class ControlBlock:
     def is_gone(self, index: int) -> bool:
         """Whether the parent saw process ``index`` dead or stopped."""
         return bool(self._words[_GONE + index])
+
+    def note_away(self, index: int, away: bool) -> None:
+        """Process ``index``, a device's worker, says that its device went away, or is open again."""
+        self._words[_AWAY + index] = away
+
+    def is_away(self, index: int) -> bool:
+        """Whether the device of process ``index`` was open and went away."""
+        return bool(self._words[_AWAY + index])

@@ -1,11 +1,13 @@
 """Which required stream is stale: only streams an agent requires can hold the robot.
 
-A stream is stale after max(100 ms, 4 nominal periods) without an arrival, unless the rig file says otherwise.
+A stream is stale after max(100 ms, 4 nominal periods) without an arrival, or as soon as its device's worker knows that
+the device went away (a camera's four periods are 133 ms, and the arms would move all the while).  Where the rig file names
+a limit for a stream, that limit alone decides.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from telerig.hardware.errors import ConfigError
@@ -16,15 +18,22 @@ PERIODS = 4
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """A stream that is stale.  ``age_ns``: since its newest arrival; None if it never delivered anything."""
+    """A stream that is stale.
+
+    :param age_ns: since its newest arrival; None if it never delivered anything.
+    :param away: its device went away, however young the newest sample is.
+    """
 
     stream: str
     age_ns: int | None
+    away: bool = False
 
     @property
     def text(self) -> str:
         """For the operator."""
-        return f"{self.stream}, {'no sample yet' if self.age_ns is None else f'{self.age_ns / 1e9:.2f} s old'}"
+        if self.age_ns is None:
+            return f"{self.stream}, no sample yet"
+        return f"{self.stream}, " + ("its device is gone" if self.away else f"{self.age_ns / 1e9:.2f} s old")
 
 
 class Freshness:
@@ -32,10 +41,17 @@ class Freshness:
 
     :param rates: nominal rate in Hz of every required stream, by name; the order is kept in :attr:`names`.
     :param limits_s: the rig's own limits in seconds, by stream.
+    :param is_away: whether the device of a stream is known to have gone away.
     :raises ConfigError: a limit for a stream that is not required, or that is not positive.
     """
 
-    def __init__(self, rates: Mapping[str, float], limits_s: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self,
+        rates: Mapping[str, float],
+        limits_s: Mapping[str, float] | None = None,
+        is_away: Callable[[str], bool] = lambda stream: False,
+    ) -> None:
+        self._is_away, self._own = is_away, frozenset(limits_s or ())
         self.limits_ns = {name: max(MIN_NS, round(PERIODS * 1e9 / rate)) for name, rate in rates.items()}
         for name, limit in (limits_s or {}).items():
             if name not in self.limits_ns:
@@ -50,13 +66,15 @@ class Freshness:
         return tuple(self.limits_ns)
 
     def check(self, now: int, arrivals: Mapping[str, int | None]) -> Stale | None:
-        """The worst stale stream, measured in its own limit, or None.  ``arrivals``: newest ``t_arrival`` by stream."""
+        """The worst stale stream or None: none yet, gone, or oldest in its own limit.  ``arrivals``: newest, by stream."""
         worst: Stale | None = None
         excess = 1.0
         for name, limit in self.limits_ns.items():
             arrival = arrivals.get(name)
             if arrival is None:
                 return Stale(name, None)
+            if name not in self._own and self._is_away(name):
+                return Stale(name, now - arrival, away=True)
             if (now - arrival) / limit > excess:
                 worst, excess = Stale(name, now - arrival), (now - arrival) / limit
         return worst

@@ -67,7 +67,7 @@ class LoopCore:
     :param readers: every stream by name; ``write`` publishes a sample; ``emit`` reports an event.
     :param operator: where enable, stop and episode switches come from.
     :param balance: of a robot on its own feet.
-    :param alive: names a process without which nothing may move and that is silent, or None.
+    :param is_away: whether the device of a stream is known to have gone away.
     """
 
     def __init__(
@@ -83,6 +83,7 @@ class LoopCore:
         options: LoopOptions,
         driven: Sequence[str] | None = None,
         balance: BalanceView | None = None,
+        is_away: Callable[[str], bool] = lambda stream: False,
     ) -> None:
         self.agent, self.targets, self._readers, self._write, self._emit = agent, tuple(targets), readers, write, emit
         self._operator, self._clock, self._options, self._balance = operator, clock, options, balance
@@ -92,7 +93,7 @@ class LoopCore:
         required += [] if balance is None else [balance.stream]
         rates = {name: readers[name].spec.rate_hz for name in dict.fromkeys(required)}
         limits = {name: s for name, s in options.stale_s.items() if name in rates}
-        self.freshness = Freshness(rates, limits)
+        self.freshness = Freshness(rates, limits, is_away)
         self._home = options.home
         self._told_fault, self._told_gone = "", True  # a box that was not heard yet is not gone
         self.status = self.machine.status

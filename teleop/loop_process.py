@@ -55,7 +55,9 @@ def build_core(child: Child) -> LoopCore:
     rate = rig.file.session.rate_hz
     driven, balance = driven_targets(agent, targets), BalanceView.of(rig, readers)
     operator = OperatorInput(child.settings["operator"], readers, child.control, stands=balance is not None)
-    return LoopCore(agent, targets, rate, readers, write, emit, operator, child.clock, options, driven, balance)
+    return LoopCore(
+        agent, targets, rate, readers, write, emit, operator, child.clock, options, driven, balance, child.is_away
+    )
 
 
 def _missing(child: Child, core: LoopCore) -> str | None:

@@ -79,6 +79,7 @@ class VirtualSession:
         self.unplugged: set[str] = set()
         self.drive: KeyDrive | None = None  # the keyboard as pedals; None: nobody at it
         self._open: set[str] = set()
+        self._away: set[str] = set()
         self._emulators = {n: table.emulator(d.rig.driver)(d.config) for n, d in rig.devices.items() if d.rig.emulate}
         self.devices = self._build_devices()
         targets = tuple(t for p in self.plans.values() for t in p.targets)
@@ -89,6 +90,7 @@ class VirtualSession:
         self.loop = LoopCore(
             self.agent, targets, rig.file.session.rate_hz, self.readers, self.write, self.emit, operator, self.clock,
             options or LoopOptions(), driven_targets(self.agent, targets), balance,
+            lambda stream: stream.partition("/")[0] in self._away,
         )  # fmt: skip
         self._actuators = self._build_actuators()
         plans = self.plans
@@ -189,6 +191,7 @@ class VirtualSession:
         if name not in self._open and name not in self.unplugged:
             self.devices[name].open()
             self._open.add(name)
+            self._away.discard(name)
         return name in self._open
 
     def _guarded(self, name: str, work: Callable[[], object]) -> None:
@@ -197,6 +200,7 @@ class VirtualSession:
         except DeviceError as error:
             self.emit(Event(self.clock.now(), Level.WARNING, name, "device.lost", str(error)))
             self._open.discard(name)
+            self._away.add(name)
             self.devices[name].close()
             if name in self._actuators:
                 self._actuators[name].forget()

@@ -71,11 +71,13 @@ class Keeper:
                 self._told_missing = True
         else:
             self._child.say(Level.INFO, "device.open", f"{self._child.name} is there")
+            self._child.note_away(False)
             self.is_open, self._told_missing, self._was_there = True, False, True
         return self.is_open
 
     def lost(self, error: DeviceLost) -> None:
         """The device went away: tell, close, try again later."""
+        self._child.note_away(True)  # first: it is what stops the robot
         self._child.say(Level.WARNING, "device.lost", str(error))
         self.is_open, self._told_missing = False, True
         self._next_try = self._child.clock.now() + RETRY_NS
@@ -83,6 +85,7 @@ class Keeper:
 
     def refused(self, error: DeviceIdentityError) -> None:
         """What is plugged in turned out to be something else: tell, close, and leave it at that."""
+        self._child.note_away(True)
         self.is_open = False
         self._wrong(error)
         self._close()

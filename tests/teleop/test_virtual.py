@@ -71,7 +71,8 @@ def test_unplugged_means_hold_then_damp_and_only_a_new_press_moves_again(followe
     follower.engage()
     assert follower.action() is Mode.JOINT_POSITION
     follower.session.unplugged.add("leader")
-    assert follower.run(0.2, State.HOLD) is State.HOLD
+    assert follower.run(0.01) is State.HOLD  # no need to wait until its last sample is 0.1 s old
+    assert follower.session.loop.status.text.endswith("(leader/joints, its device is gone)")
     follower.session.unplugged.clear()
     assert follower.run(1.2, State.DAMPED) is State.DAMPED  # the stream is back, enable still held: nothing moves
     assert follower.run(1.0) is State.DAMPED

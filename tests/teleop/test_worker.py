@@ -32,6 +32,7 @@ class Bench:
         self.clock, self.events, self.samples = VirtualClock(), list[Event](), list[Sample]()
         self.control = SimpleNamespace(going=going)
         self.settings: dict[str, float] = {}
+        self.away: list[tuple[bool, bool]] = []  # said of the device; whether the operator had been told by then
         self.plugged, self.opened, self.end = True, 0, 0
         self.at: list[tuple[int, Callable[[], object]]] = []
         cls = table.driver(driver)
@@ -61,6 +62,9 @@ class Bench:
         self.clock.advance(30 * S)  # the others took long
         self.control.going = True
         return False
+
+    def note_away(self, away: bool) -> None:
+        self.away.append((away, any(e.code in ("device.lost", "device.wrong") for e in self.events)))
 
     def writer(self, stream: str) -> Any:
         return SimpleNamespace(write=self.samples.append)
@@ -92,6 +96,7 @@ def test_another_firmware_in_the_middle_is_told_once_and_the_device_left_alone(
     assert told[1][1] == f"{WRONG}; left alone until the session is started again"
     assert bench.events[1].data["at_start"] is False
     assert bench.opened == 1
+    assert bench.away == [(False, False), (True, False)]  # the robot stops before anybody is told
     assert len(bench.samples) == pytest.approx(2.0 * 250, abs=5)
     with pytest.raises(DeviceOpenError, match="read before open"):  # it was closed
         bench.device.read(0)
@@ -135,3 +140,12 @@ def test_a_worker_that_was_started_again_does_not_end_the_command(monkeypatch: p
     bench = Bench(side="right", going=True)
     bench.run(5.0, monkeypatch)
     assert [(e.code, e.data["at_start"]) for e in bench.events] == [("device.wrong", False)]
+
+
+def test_an_unplugged_device_is_away_until_it_is_open_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    bench.later(1.0, lambda: setattr(bench, "plugged", False))
+    bench.later(2.0, lambda: setattr(bench, "plugged", True))
+    told = [code for code, _ in bench.run(3.0, monkeypatch)]
+    assert told == ["device.open", "device.lost", "device.open"]
+    assert bench.away == [(False, False), (True, False), (False, True)]
