@@ -9,7 +9,15 @@ import numpy as np
 from telerig.hardware.embodiment import Embodiment, JointGroup
 from telerig.hardware.errors import ConfigError
 from telerig.hardware.legs import gain_limits
-from telerig.policies.body.manifest import VELOCITIES, CommandItem, CommandTable, Joint, Manifest, ReferenceTable
+from telerig.policies.body.manifest import (
+    RESPONSES,
+    VELOCITIES,
+    CommandItem,
+    CommandTable,
+    Joint,
+    Manifest,
+    ReferenceTable,
+)
 from telerig.policies.body.observation import Assembler, term_sizes
 from telerig.policies.body.terms import TERMS, spread
 
@@ -100,7 +108,7 @@ def _command(item: CommandItem, where: str) -> None:
     ):
         if getattr(item, key) and not getattr(item, other):
             raise ConfigError(f"{where} {key}: there is no {other} that it differs from")
-    for key in ("response", "response_back", "response_low", "response_low_back"):
+    for key in RESPONSES:
         found = getattr(item, key)
         pairs = np.array(found)
         if found and (len(found) < 2 or (np.diff(pairs, axis=0) <= 0).any() or pairs[0, 0] < 0 or pairs[0, 1] != 0):

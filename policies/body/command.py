@@ -45,6 +45,7 @@ class CommandShaper:
         self._brake = fastest / (STOP_S * rate_hz)
         self._inverse = [(k, _Inverse(i)) for k, i in enumerate(items) if i.response]
         self._low_heights = table.low_heights
+        self._height = self.names.index("height") if table.low_heights is not None else 0  # checks.py: it is there
         self._rest_below = table.rest_below
         stops = [table.rest_below if i.stop_below is None else i.stop_below for i in items]
         self._stop_below = np.array(stops)[self._velocity]
@@ -80,8 +81,7 @@ class CommandShaper:
         if self._low_heights is None:
             return 0.0
         upright, low = self._low_heights
-        height = self._now[self.names.index("height")]
-        return float(np.clip((upright - height) / (upright - low), 0.0, 1.0))
+        return float(np.clip((upright - self._now[self._height]) / (upright - low), 0.0, 1.0))
 
 
 class _Inverse:

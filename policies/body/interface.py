@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from telerig.hardware.errors import ConfigError
-from telerig.policies.body.manifest import Manifest
+from telerig.policies.body.manifest import RESPONSES, Manifest
 from telerig.policies.body.observation import term_sizes
 from telerig.policies.body.terms import Sections, spread
 
@@ -94,12 +94,11 @@ def _commands(manifest: Manifest) -> dict[str, _Part]:
         "command rest_below": _Part([table.rest_below]),
         "command stop_below": _Part(stops, names),
         "command low_heights": _Part([json.dumps(table.low_heights)]),
-        **{f"command {key}": _Part([json.dumps(getattr(item, key)) for item in items], names) for key in _RESPONSES},
+        **{f"command {key}": _Part([json.dumps(getattr(item, key)) for item in items], names) for key in RESPONSES},
     }
 
 
 _ENDS = ("lowest", "highest")
-_RESPONSES = ("response", "response_back", "response_low", "response_low_back")
 
 
 def _clock(manifest: Manifest) -> _Part:

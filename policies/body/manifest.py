@@ -22,6 +22,7 @@ from telerig.teleop.config_values import describe
 
 COMMANDS = ("vx", "vy", "yaw_rate", "height")  # as every embodiment's walking base names them, in its order
 VELOCITIES = COMMANDS[:3]
+RESPONSES = ("response", "response_back", "response_low", "response_low_back")  # keys of a command, each pairs
 CommandName = Literal["vx", "vy", "yaw_rate", "height"]
 
 # TOML has lists only; strictness is kept for what is inside.

@@ -162,11 +162,16 @@ def test_low_lies_between_the_range_and_home(low: list[float], body_toy: Any) ->
         body_toy.manifest(tables)
 
 
-def test_what_was_measured_stands_in_the_exported_manifest(tmp_path: Path) -> None:
+def _untrained() -> Trained:
+    """Weights of zero."""
     config = TrainConfig()
     tensors = {slot.name: np.zeros(slot.shape, np.float32) for slot in layout(config.ppo)}
     tensors |= {"observation.mean": np.zeros(N_CRITIC), "observation.variance": np.ones(N_CRITIC)}
-    trained = Trained(config, tensors, {"seed": 0, "steps": 0})
+    return Trained(config, tensors, {"seed": 0, "steps": 0})
+
+
+def test_what_was_measured_stands_in_the_exported_manifest(tmp_path: Path) -> None:
+    trained = _untrained()
     found = found_by(measure)
     for name, told in (("measured", found), ("plain", None)):
         export_body(trained, tmp_path / name, "toy", responses=told)
@@ -184,10 +189,8 @@ def test_what_was_measured_stands_in_the_exported_manifest(tmp_path: Path) -> No
 
 
 def test_what_is_measured_is_the_exported_network_without_compensation(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = TrainConfig()
-    tensors = {slot.name: np.zeros(slot.shape, np.float32) for slot in layout(config.ppo)}
-    tensors |= {"observation.mean": np.zeros(N_CRITIC), "observation.variance": np.ones(N_CRITIC)}
-    few = [point for point in points(config.body) if point.key == "response" and point.axis == "yaw_rate"][:1]
+    trained = _untrained()
+    few = [point for point in points(trained.config.body) if point.key == "response" and point.axis == "yaw_rate"][:1]
     monkeypatch.setattr(export, "points", lambda body: few)
     seen: list[export.Request] = []
     evaluate = export.evaluate
@@ -199,7 +202,7 @@ def test_what_is_measured_is_the_exported_network_without_compensation(monkeypat
 
     monkeypatch.setattr(export, "evaluate", watched)
     shares: list[float] = []
-    found = measured_responses(Trained(config, tensors, {"steps": 0}), robots=1, processes=1, done=shares.append)
+    found = measured_responses(trained, robots=1, processes=1, done=shares.append)
     assert len(seen) == 1
     assert seen[0].first_seed >= 1000, "the evaluation's own seeds"
     assert shares == sorted(shares)
