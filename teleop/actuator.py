@@ -79,17 +79,23 @@ class ActuatorLoop:
             for event in self.watchdog.drain():
                 self._emit(event)
 
-    def read(self) -> None:
-        """Publish what the robot measured; its body, if it has one, takes its step.  :raises DeviceLost: it is gone."""
+    def read(self) -> bool:
+        """Publish what the robot measured, if it did; its body, if it has one, takes its step.
+
+        :raises DeviceLost: it is gone.
+        """
         samples = self.device.read(0.0)
         for sample in samples:
             self._write(sample)
-        if self.body is None:
-            return
+        if self.body is not None:
+            self._step(self.body, samples)
+        return bool(samples)
+
+    def _step(self, body: Body, samples: Sequence[Sample]) -> None:
         for sample in samples:
-            self.body.see(sample)
+            body.see(sample)
         try:
-            self.body.step(self._clock.now(), self._estop)
+            body.step(self._clock.now(), self._estop)
         except CommandRefused as error:
             self._emit(Event(self._clock.now(), Level.ERROR, "actuator", "actuator.refused", str(error)))
 
@@ -178,7 +184,8 @@ def run(child: Child) -> None:
         seen = wake.written
         try:
             loop.command(child.control.estop)
-            loop.read()
+            if loop.read():
+                keeper.heard()
         except DeviceLost as error:
             keeper.lost(error)
             loop.forget()

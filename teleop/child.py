@@ -105,7 +105,7 @@ class Child:
         self.control.beat(self.beats[self.name], self.clock.now() + round(busy_s * 1e9))
 
     def note_away(self, away: bool) -> None:
-        """Say that this process's device went away, or is open again: whoever needs its samples need not wait for none."""
+        """Say that this process's device went away, or gives samples again: who needs them need not wait for none."""
         self.control.note_away(self.beats[self.name], away)
 
     def is_away(self, stream: str) -> bool:

@@ -106,7 +106,7 @@ class ControlBlock:
         return bool(self._words[_GONE + index])
 
     def note_away(self, index: int, away: bool) -> None:
-        """Process ``index``, a device's worker, says that its device went away, or is open again."""
+        """Process ``index``, a device's worker, says that its device went away, or gives samples again."""
         self._words[_AWAY + index] = away
 
     def is_away(self, index: int) -> bool:

@@ -66,7 +66,9 @@ class Freshness:
         return tuple(self.limits_ns)
 
     def check(self, now: int, arrivals: Mapping[str, int | None]) -> Stale | None:
-        """The worst stale stream or None: none yet, gone, or oldest in its own limit.  ``arrivals``: newest, by stream."""
+        """The worst stale stream, if there is one: the first without a sample or whose device is gone, else the oldest in
+        its own limit.  ``arrivals``: newest ``t_arrival`` by stream.
+        """
         worst: Stale | None = None
         excess = 1.0
         for name, limit in self.limits_ns.items():

@@ -59,7 +59,7 @@ class KernelWorkers:
 
     def restore(self) -> None:
         """Make ordinary threads again of those that were raised."""
-        for pid in self.raised:
+        for pid in list(self.raised):  # a thread that was not waited for may still be looking
             if is_unbound_worker(self._proc, pid) and _is_raised(pid):
                 _schedule(pid, os.SCHED_OTHER, 0)
         self.raised = set()

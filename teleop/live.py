@@ -27,6 +27,7 @@ from telerig.teleop.plan import (
     plan_devices,
     rig_as_told,
     rig_facts,
+    stale_limits,
 )
 from telerig.teleop.rig import Rig
 from telerig.teleop.session import ProcessSpec, Session
@@ -107,10 +108,10 @@ def build(rig: Rig, folder: Path, options: LiveOptions) -> Session:
     processes = [device_process(rig, p, folder) for p in plans.values()]
     if (emulation := emulation_process(rig, folder)) is not None:
         processes.append(emulation)
-    stale = {s.name: ms / 1e3 for n, p in plans.items() if (ms := rig.devices[n].rig.stale_ms) for s in p.streams}
     pedals = pedals_of(plans)
     loop: dict[str, Any] = {"rig": told, "agent": dict(options.agent), "rate_hz": rate}
-    loop["options"] = {"dry_run": options.dry_run, "speed": options.speed, "home": options.home, "stale_s": stale}
+    loop["options"] = {"dry_run": options.dry_run, "speed": options.speed, "home": options.home}
+    loop["options"]["stale_s"] = stale_limits(rig, plans)
     loop["needs"] = list(options.needs)
     loop["operator"] = {"pedals": pedals, "unattended": options.unattended}
     processes.append(

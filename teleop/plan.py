@@ -109,6 +109,11 @@ def plan_devices(rig: Rig) -> dict[str, DevicePlan]:
     return plans
 
 
+def stale_limits(rig: Rig, plans: Mapping[str, DevicePlan]) -> dict[str, float]:
+    """The rig's own staleness limits, in seconds, by stream: ``stale_ms`` of a device holds for all of its streams."""
+    return {s.name: ms / 1e3 for n, p in plans.items() if (ms := rig.devices[n].rig.stale_ms) for s in p.streams}
+
+
 def embodiment_of(device: Device) -> str:
     """The name of a robot's embodiment, "" for devices without."""
     return str(getattr(device.config, "embodiment", ""))

@@ -8,6 +8,7 @@ evaluation measures the system that runs, and repeats bit for bit.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -34,7 +35,7 @@ from telerig.teleop.live import recorded_streams
 from telerig.teleop.loop import LoopCore, LoopOptions
 from telerig.teleop.loop_process import driven_targets, load_factory
 from telerig.teleop.operator_input import OperatorInput, operator_sample
-from telerig.teleop.plan import all_streams, pedals_of, plan_devices
+from telerig.teleop.plan import all_streams, pedals_of, plan_devices, stale_limits
 from telerig.teleop.recorder import COMMANDS, Recording, session_info
 from telerig.teleop.rig import Rig
 from telerig.teleop.states import Status
@@ -87,9 +88,10 @@ class VirtualSession:
         pedals = pedals_of(self.plans)
         balance, told = BalanceView.of(rig, self.readers), {"pedals": pedals, "unattended": unattended}
         operator = OperatorInput(told, self.readers, self.control, stands=balance is not None)
+        options = replace(options or LoopOptions(), stale_s=stale_limits(rig, self.plans))
         self.loop = LoopCore(
             self.agent, targets, rig.file.session.rate_hz, self.readers, self.write, self.emit, operator, self.clock,
-            options or LoopOptions(), driven_targets(self.agent, targets), balance,
+            options, driven_targets(self.agent, targets), balance,
             lambda stream: stream.partition("/")[0] in self._away,
         )  # fmt: skip
         self._actuators = self._build_actuators()
@@ -175,7 +177,7 @@ class VirtualSession:
             if self._ensure_open(name):
                 self._guarded(name, lambda a=actuator: a.command(self.control.estop))  # type: ignore[misc]
         for name in [n for n in self._robots if n in self._open]:
-            self._guarded(name, self._actuators[name].read)
+            self._guarded(name, lambda n=name: self._heard(n, self._actuators[n].read()))  # type: ignore[misc]
         if self.recording is not None:
             self.recording.step(now)
             self.write(self.recording.state(now).to_sample(now))
@@ -185,13 +187,21 @@ class VirtualSession:
         for name in names:
             if self._ensure_open(name):
                 device = self.devices[name]
-                self._guarded(name, lambda d=device: [self.write(s) for s in d.read(0.0)])  # type: ignore[misc]
+                self._guarded(name, lambda n=name, d=device: self._publish(n, d.read(0.0)))  # type: ignore[misc]
+
+    def _publish(self, name: str, samples: Sequence[Sample]) -> None:
+        for sample in samples:
+            self.write(sample)
+        self._heard(name, bool(samples))
+
+    def _heard(self, name: str, anything: bool) -> None:
+        if anything:
+            self._away.discard(name)
 
     def _ensure_open(self, name: str) -> bool:
         if name not in self._open and name not in self.unplugged:
             self.devices[name].open()
             self._open.add(name)
-            self._away.discard(name)
         return name in self._open
 
     def _guarded(self, name: str, work: Callable[[], object]) -> None:

@@ -40,6 +40,7 @@ class Keeper:
         self._child, self._device = child, device
         self.is_open = False
         self._told_missing = False
+        self._heard = False  # since it was opened, by this very process
         self._hopeless = False
         self._opened_before = self._was_there = False
         self._next_try = self._tried = 0
@@ -71,13 +72,18 @@ class Keeper:
                 self._told_missing = True
         else:
             self._child.say(Level.INFO, "device.open", f"{self._child.name} is there")
-            self._child.note_away(False)
             self.is_open, self._told_missing, self._was_there = True, False, True
         return self.is_open
 
+    def heard(self) -> None:
+        """The device has given a sample: it is there, whatever this worker, or one before it that died, said of it."""
+        if not self._heard:
+            self._heard = True
+            self._child.note_away(False)
+
     def lost(self, error: DeviceLost) -> None:
         """The device went away: tell, close, try again later."""
-        self._child.note_away(True)  # first: it is what stops the robot
+        self._went_away()  # first: it is what stops the robot
         self._child.say(Level.WARNING, "device.lost", str(error))
         self.is_open, self._told_missing = False, True
         self._next_try = self._child.clock.now() + RETRY_NS
@@ -85,7 +91,7 @@ class Keeper:
 
     def refused(self, error: DeviceIdentityError) -> None:
         """What is plugged in turned out to be something else: tell, close, and leave it at that."""
-        self._child.note_away(True)
+        self._went_away()
         self.is_open = False
         self._wrong(error)
         self._close()
@@ -95,6 +101,10 @@ class Keeper:
         if self.is_open:
             self.is_open = False
             self._close()
+
+    def _went_away(self) -> None:
+        self._heard = False
+        self._child.note_away(True)
 
     def _wrong(self, error: DeviceIdentityError) -> None:
         """A rig that is wrong from the start ends the command; what somebody plugs in later does not.
@@ -134,6 +144,7 @@ def run(child: Child) -> None:
         try:
             for sample in device.read(READ_TIMEOUT_S):
                 writers[sample.stream].write(sample)
+                keeper.heard()
         except DeviceLost as error:
             keeper.lost(error)
         except DeviceIdentityError as error:

@@ -57,6 +57,7 @@ class Desk:
         self.streams = {spec.name: LocalStream(spec) for spec in specs}
         self.script: list[Callable[[], object]] = []
         self.closing: list[float] = []
+        self.away: list[bool] = []
         self._busy_until = self._seq = 0
         monkeypatch.setattr(actuator, "build_device", lambda child: self.watched(self.make()))
 
@@ -88,6 +89,9 @@ class Desk:
             if self.script:
                 self.script.pop(0)()
         self._busy_until = self.clock.now() + round(busy_s * 1e9)
+
+    def note_away(self, away: bool) -> None:
+        self.away.append(away)
 
     def go_realtime(self) -> bool:
         self.control.going = True
@@ -178,8 +182,10 @@ def test_closing_has_the_time_an_arm_takes_to_come_to_rest(desk: Desk) -> None:
     assert [e.code for e in desk.events if e.code.startswith("device.")] == [
         "device.open", "device.lost", "device.close",
     ]  # fmt: skip
+    assert desk.away == [False, True]
     desk.plugged = True
-    desk.run(desk.moves(20))
+    desk.run(desk.moves(20))  # started again while it was away: it is there when it says how it is
+    assert desk.away == [False, True, False]
     assert len(desk.closing) == 2
     assert min(desk.closing) > LONGEST_SETTLE_S
     assert desk.registers(table.TORQUE_ENABLE) == [0] * 7

@@ -22,10 +22,10 @@ STEPS_A_SECOND = 200
 class Follower:
     """The follower rig in virtual time, worn by a hand that waves."""
 
-    def __init__(self, record: Path | None = None) -> None:
+    def __init__(self, record: Path | None = None, rig_file: Path = RIG) -> None:
         hand = SineHand("follower_arm", {"leader": ["arm", "gripper"]}, keyboard=True)
         self.events: list[Event] = []
-        rig = load_rig(RIG, emulate=True)
+        rig = load_rig(rig_file, emulate=True)
         self.session = VirtualSession(rig, COCKPIT, hand.step, record=record, on_event=self.events.append)
 
     def run(self, seconds: float, until: State | None = None) -> State:
@@ -80,6 +80,21 @@ def test_unplugged_means_hold_then_damp_and_only_a_new_press_moves_again(followe
     follower.engage()
     told = [e for e in follower.events if e.code == "device.lost"]
     assert [e.source for e in told] == ["leader"]
+
+
+def test_the_rigs_own_limit_counts_in_virtual_time_too(tmp_path: Path) -> None:
+    text = RIG.read_text()
+    assert text.count("[devices.leader]\n") == 1
+    file = tmp_path / "patient.toml"
+    file.write_text(text.replace("[devices.leader]\n", "[devices.leader]\nstale_ms = 1000\n"))
+    patient = Follower(rig_file=file)
+    with patient.session:
+        patient.run(30.0, State.HOMING)
+        patient.run(30.0, State.IDLE)
+        patient.engage()
+        patient.session.unplugged.add("leader")
+        assert patient.run(0.9) is State.ENGAGED
+        assert patient.run(0.2, State.HOLD) is State.HOLD
 
 
 def test_a_silent_servo_stops_the_arm_and_is_named(follower: Follower) -> None:

@@ -149,3 +149,25 @@ def test_an_unplugged_device_is_away_until_it_is_open_again(monkeypatch: pytest.
     told = [code for code, _ in bench.run(3.0, monkeypatch)]
     assert told == ["device.open", "device.lost", "device.open"]
     assert bench.away == [(False, False), (True, False), (False, True)]
+
+
+def test_a_device_that_opens_and_says_nothing_is_still_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its newest sample may be young enough: that one is of before it went."""
+    bench = Bench()
+    bench.later(1.0, lambda: setattr(bench, "plugged", False))
+
+    def back_but_silent() -> None:
+        bench.plugged = True
+        monkeypatch.setattr(bench.device, "read", lambda timeout_s: [])
+
+    bench.later(1.1, back_but_silent)
+    assert [code for code, _ in bench.run(2.0, monkeypatch)] == ["device.open", "device.lost", "device.open"]
+    assert [away for away, _ in bench.away] == [False, True]
+
+
+def test_a_worker_that_was_started_again_takes_back_what_the_one_before_it_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench(going=True)
+    bench.run(1.0, monkeypatch)
+    assert bench.away == [(False, False)]
