@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from telerig.hardware.embodiment import load_embodiment
@@ -100,7 +101,12 @@ def body_settings(rig: Rig, device: str) -> dict[str, Any] | None:
     found = body_rig(rig)
     if found is None or found.device != device:
         return None
-    return {"rig": asdict(found), "beside": str(rig.path.parent), "factory": DRIVE}
+    return settings_of(found, rig.path.parent)
+
+
+def settings_of(body: BodyRig, beside: Path) -> dict[str, Any]:
+    """The same of a table by itself.  ``beside``: the folder that its files' paths begin in."""
+    return {"rig": asdict(body), "beside": str(beside), "factory": DRIVE}
 
 
 def read_settings(told: Mapping[str, Any]) -> BodyRig:

@@ -1,8 +1,8 @@
 """Which required stream is stale: only streams an agent requires can hold the robot.
 
 A stream is stale after max(100 ms, 4 nominal periods) without an arrival, or as soon as its device's worker knows that
-the device went away (a camera's four periods are 133 ms, and the arms would move all the while).  Where the rig file names
-a limit for a stream, that limit alone decides.
+the device went away (a camera's four periods are 133 ms, and the arms would move all the while).  Where the rig file asks
+for more patience than that with a stream, its limit alone decides.
 """
 
 from __future__ import annotations
@@ -51,13 +51,15 @@ class Freshness:
         limits_s: Mapping[str, float] | None = None,
         is_away: Callable[[str], bool] = lambda stream: False,
     ) -> None:
-        self._is_away, self._own = is_away, frozenset(limits_s or ())
+        self._is_away, self._patient = is_away, set[str]()
         self.limits_ns = {name: max(MIN_NS, round(PERIODS * 1e9 / rate)) for name, rate in rates.items()}
         for name, limit in (limits_s or {}).items():
             if name not in self.limits_ns:
                 raise ConfigError(f"stale limit for '{name}': not a required stream ({', '.join(self.limits_ns)})")
             if not limit > 0:
                 raise ConfigError(f"stale limit for '{name}' is {limit} s; it must be above 0")
+            if round(limit * 1e9) > self.limits_ns[name]:
+                self._patient.add(name)
             self.limits_ns[name] = round(limit * 1e9)
 
     @property
@@ -75,7 +77,7 @@ class Freshness:
             arrival = arrivals.get(name)
             if arrival is None:
                 return Stale(name, None)
-            if name not in self._own and self._is_away(name):
+            if name not in self._patient and self._is_away(name):
                 return Stale(name, now - arrival, away=True)
             if (now - arrival) / limit > excess:
                 worst, excess = Stale(name, now - arrival), (now - arrival) / limit

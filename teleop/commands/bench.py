@@ -76,6 +76,22 @@ def deadman(
     run_deadman_bench(what, as_json, into)
 
 
+@bench.command("body")
+def body(
+    policy: Annotated[str, typer.Argument(help="A body policy's name, or the path of its manifest.")] = "telerig_g1",
+    seconds: Annotated[float, typer.Option(help="How long to measure.", min=1.0)] = 10.0,
+    seed: Annotated[int, typer.Option(help="Of what the robot sees.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """How long a body policy thinks: observation, reference, network, 50 times a second at the robot's priority.
+
+    Nothing is simulated: the robot that it sees wobbles, and is asked for something else all the time.
+    """
+    from telerig.teleop.bench.body_bench import BodyBench, run_body_bench
+
+    run_body_bench(BodyBench(policy, seconds, seed), as_json)
+
+
 @bench.command("g1")
 def g1(
     seconds: Annotated[float, typer.Option(help="How long to measure.", min=1.0)] = 10.0,

@@ -37,9 +37,13 @@ def test_a_loop_that_dies_stops_the_robot_within_300_ms_and_it_stands_on(engaged
     assert firmware(engaged).leg_mode is LegMode.FOLLOW
 
 
-def test_a_stale_pedal_box_stops_the_robot_within_300_ms(engaged: Walker) -> None:
+@pytest.mark.parametrize("how", ["unplugged", "silent"])
+def test_a_pedal_box_that_is_gone_or_silent_stops_the_robot_within_300_ms(engaged: Walker, how: str) -> None:
     at_speed(engaged)
-    engaged.session.unplugged.add("pedals")
+    if how == "silent":
+        engaged.session.emulator("pedals").fault("silent")
+    else:
+        engaged.session.unplugged.add("pedals")
     rest_within(engaged, 0.3)
     assert engaged.happened("state.hold")
     assert engaged.state is Balance.BALANCING

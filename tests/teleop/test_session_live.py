@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -50,8 +51,8 @@ def test_an_unplugged_device_holds_the_robot_and_coming_back_moves_nothing(tmp_p
         rig.until(lambda: (e := rig.happened("state.hold")) is not None and e.t > lost_at, "holding")
         held = rig.happened("state.hold")
         assert held is not None
-        if device == "leader":  # the robot's own watchdog may be quicker than the loop
-            assert held.text.endswith("(leader/joints, its device is gone)")
+        if device == "leader":  # the robot's own watchdog may be quicker than the loop; a late worker than its own word
+            assert re.search(r"\(leader/joints, (its device is gone|0\.\d+ s old)\)$", held.text)
         rig.until(lambda: (e := rig.happened("device.open", device)) is not None and e.t > lost_at, "coming back")
         rig.until(lambda: rig.state() is State.DAMPED, "damping, though the stream is back and enable still held")
         assert rig.action() is Mode.DAMP

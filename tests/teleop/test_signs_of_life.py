@@ -81,3 +81,17 @@ def test_an_inference_that_is_not_needed_may_be_silent() -> None:
     control = ControlBlock()
     control.note_gone(NAMES["policy"], True)
     assert loop_process._missing(loop_child(control, needs=()), SimpleNamespace(recording=False)) is None  # type: ignore[arg-type]
+
+
+def test_every_process_sees_which_device_is_away() -> None:
+    control = ControlBlock()
+    loop = loop_child(control)
+    worker = ControlBlock(os.dup(control.fd))  # as another process maps it
+    assert not loop.is_away("recorder/state")
+    worker.note_away(NAMES["recorder"], True)
+    assert loop.is_away("recorder/state")
+    assert not loop.is_away("policy/plan")
+    assert not loop.is_away("nobody/knows")
+    assert not control.is_gone(NAMES["recorder"])
+    worker.note_away(NAMES["recorder"], False)
+    assert not loop.is_away("recorder/state")

@@ -221,8 +221,8 @@ def test_freshness_limits_and_the_worst_stream() -> None:
 
 def test_a_device_that_is_known_to_be_gone_is_stale_at_once_unless_the_rig_says_otherwise() -> None:
     away: set[str] = set()
-    fresh = Freshness({"a": 250.0, "b": 30.0, "c": 30.0}, {"c": 0.5}, away.__contains__)
-    young = {"a": T0 - 90_000_000, "b": T0 - 1_000_000, "c": T0 - 1_000_000}
+    fresh = Freshness({"a": 250.0, "b": 30.0, "c": 30.0}, {"a": 0.05, "c": 0.5}, away.__contains__)
+    young = {"a": T0 - 40_000_000, "b": T0 - 1_000_000, "c": T0 - 1_000_000}
     assert fresh.check(T0, young) is None
     away.add("b")
     found = fresh.check(T0, young)
@@ -230,7 +230,10 @@ def test_a_device_that_is_known_to_be_gone_is_stale_at_once_unless_the_rig_says_
     assert found.text == "b, its device is gone"
     assert fresh.check(T0, {"a": T0, "c": T0}).text == "b, no sample yet"  # type: ignore[union-attr]
     away.clear()
-    away.add("c")  # its own limit alone decides
+    away.add("a")  # a tighter limit of its own takes nothing away
+    assert fresh.check(T0, young) == Stale("a", 40_000_000, away=True)
+    away.clear()
+    away.add("c")  # a longer one alone decides
     assert fresh.check(T0, young) is None
     assert fresh.check(T0, {**young, "c": T0 - 500_000_001}) == Stale("c", 500_000_001)
 
