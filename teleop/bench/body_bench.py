@@ -7,7 +7,6 @@ they are in a session.  The robot that it sees wobbles and is asked for somethin
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,9 +60,9 @@ def measure(bench: BodyBench, progress: Callable[[float], None] = lambda fractio
             wish = np.array([0.4 * np.sin(k / 40), 0.0, 0.4 * np.cos(k / 60), low + (high - low) * (k % 100) / 100])
             due += period
             clock.sleep_until(due)
-            began = time.perf_counter_ns()
+            began = clock.now()
             drive.step(measured, wish, 1, False)
-            took.append((time.perf_counter_ns() - began) / 1e6)
+            took.append((clock.now() - began) / 1e6)
             if k % PROGRESS_STEPS == 0:
                 progress(k / steps)
     counted = np.array(took[WARM_UP:])
