@@ -167,6 +167,7 @@ class Steering:
     near: float = 0.035
     loose: float = 1.6
     speeds: tuple[float, float] = (0.15, 0.35)
+    back: float = 0.25
     rates: tuple[float, float] = (0.25, 0.55)
     turns: bool = False  # on the spot
     bends: bool = False  # while it walks
@@ -192,4 +193,5 @@ class Steering:
         rate = float(np.copysign(np.clip(1.1 * abs(off), *self.rates), off)) if self.bends else 0.0
         if self.turns or there:
             return 0.0, rate if self.turns else 0.0
-        return float(np.copysign(np.clip(0.8 * abs(seen.along), *self.speeds), seen.along)), rate
+        least = self.speeds[0] if seen.along > 0.0 else self.back  # slower it steps back on the spot
+        return float(np.copysign(np.clip(0.8 * abs(seen.along), least, self.speeds[1]), seen.along)), rate

@@ -24,6 +24,7 @@ from telerig.policies.stats import Stats
 
 VALIDATION_ROWS = 256
 VALIDATE_EVERY = 200
+LEAST_STEPS = 5  # of a run that is bounded by time: a checkpoint of untrained weights helps nobody
 _STREAM = 1_000_003  # steps of one seed before two seeds' generators could coincide
 
 
@@ -108,8 +109,12 @@ class Trainer:
     def run(
         self, report: Callable[[Progress], None] = lambda p: None, stop: Callable[[], bool] = lambda: False
     ) -> None:
-        """Train to the end, or until ``stop`` says so between two steps."""
-        while self.done < 1.0 and not stop():
+        """Train to the end, or until ``stop`` says so between two steps.
+
+        Where reading the data took all the minutes there were, :data:`LEAST_STEPS` are made all the same.
+        """
+        least = min(LEAST_STEPS, self.config.max_steps or LEAST_STEPS)
+        while (self.done < 1.0 or self.step < least) and not stop():
             self._train_step()
             if self.step % VALIDATE_EVERY == 0:
                 self.validation = self.validate()

@@ -129,3 +129,12 @@ def test_it_stops_before_the_place_and_faces_along_the_line(
     assert abs(end.along) < 0.06
     assert abs(end.turned) < 0.17
     assert abs(end.across) < (0.08 if abs(start[2]) < 2 and start[0] < 1.5 else 0.2)
+
+
+def test_backward_it_asks_for_what_moves_the_robot() -> None:
+    """At 0.15 m/s backward a robot steps on the spot: one that overshot the table stood there until it lost the box."""
+    steering = Steering()
+    speed, _ = steering.wish(Seen(-0.06, 0.0, 0.0))
+    assert speed == -steering.back <= -0.25
+    speed, _ = steering.wish(Seen(0.06, 0.0, 0.0))
+    assert speed == steering.speeds[0]

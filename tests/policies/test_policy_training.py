@@ -13,7 +13,7 @@ from telerig.hardware.errors import ConfigError, DataError
 from telerig.policies.checkpoint import load, load_training, save
 from telerig.policies.data import FAILURE
 from telerig.policies.data import load as load_data
-from telerig.policies.train import TrainConfig, Trainer
+from telerig.policies.train import LEAST_STEPS, TrainConfig, Trainer
 
 
 def _trainer(fakes, steps=8, clock=None, **changes):
@@ -144,3 +144,23 @@ def test_a_broken_off_save_leaves_the_old_checkpoint(fakes, tmp_path, monkeypatc
         save(tmp_path / "c", run.checkpoint({"mark": 2}))
     assert load(tmp_path / "c").provenance["mark"] == 1
     assert [p.name for p in tmp_path.iterdir()] == ["c"]
+
+
+def test_a_run_whose_time_went_into_reading_still_trains(fakes):
+    clock = VirtualClock()
+    data, stats = fakes.fake_data()
+    config = TrainConfig(minutes=0.05, batch=4, warmup=2, options=fakes.SMALL)
+    trainer = Trainer(data, stats, config, clock, clock.now())
+    clock.advance(60 * 1_000_000_000)  # a busy machine
+    trainer.run()
+    assert trainer.step == LEAST_STEPS
+    assert np.isfinite(trainer.loss)
+    trainer.run()  # and no more of them
+    assert trainer.step == LEAST_STEPS
+    short = Trainer(data, stats, replace(config, max_steps=3), clock, clock.now())
+    clock.advance(60 * 1_000_000_000)
+    short.run()
+    assert short.step == 3
+    stopped = Trainer(data, stats, config, clock, clock.now())
+    stopped.run(stop=lambda: True)
+    assert stopped.step == 0
