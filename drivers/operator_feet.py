@@ -155,6 +155,7 @@ class Steering:
         ``fade`` rad a metre that is left: at the end it walks straight.
     :param facing: rad: larger errors are turned away on the spot;  ``aim``: those smaller are left alone on the way,
         ``align``: at its end.
+    :param back: m/s, the least it asks for backward: with less a robot steps on the spot.
     :param near: m from the end at which it stops;  ``loose``: times that, and it starts again.
     """
 
@@ -193,5 +194,5 @@ class Steering:
         rate = float(np.copysign(np.clip(1.1 * abs(off), *self.rates), off)) if self.bends else 0.0
         if self.turns or there:
             return 0.0, rate if self.turns else 0.0
-        least = self.speeds[0] if seen.along > 0.0 else self.back  # slower it steps back on the spot
+        least = self.speeds[0] if seen.along > 0.0 else self.back
         return float(np.copysign(np.clip(0.8 * abs(seen.along), least, self.speeds[1]), seen.along)), rate

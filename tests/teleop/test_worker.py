@@ -142,7 +142,7 @@ def test_a_worker_that_was_started_again_does_not_end_the_command(monkeypatch: p
     assert [(e.code, e.data["at_start"]) for e in bench.events] == [("device.wrong", False)]
 
 
-def test_an_unplugged_device_is_away_until_it_is_open_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unplugged_device_is_away_until_it_gives_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
     bench.later(1.0, lambda: setattr(bench, "plugged", False))
     bench.later(2.0, lambda: setattr(bench, "plugged", True))
