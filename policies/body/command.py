@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,25 +38,20 @@ class CommandShaper:
     def __init__(self, table: CommandTable, rate_hz: float) -> None:
         self.names = table.names
         items = [table.item(name) for name in self.names]
-        self._index = np.array([COMMANDS.index(name) for name in self.names], np.intp)
-        self._velocity = np.array([name in VELOCITIES for name in self.names], bool)
-        self._low = np.array([i.range[0] for i in items])
-        self._high = np.array([i.range[1] for i in items])
-        self._home = np.array([i.home for i in items])
-        self._step = np.array([np.inf if i.slew is None else i.slew / rate_hz for i in items])
-        fastest = np.where(self._velocity, np.maximum(np.abs(self._low), np.abs(self._high)), 0.0)
-        self._brake = fastest / (STOP_S * rate_hz)
-        self._inverse = [(k, _Inverse(i)) for k, i in enumerate(items) if i.response]
+        stops = [table.rest_below if i.stop_below is None else i.stop_below for i in items]
+        self._axes = [
+            _Axis(COMMANDS.index(name), name in VELOCITIES, item, stop, rate_hz)
+            for name, item, stop in zip(self.names, items, stops, strict=True)
+        ]
+        self._inverse = [_Inverse(item) if item.response else None for item in items]
         self._low_heights = table.low_heights
         self._height = self.names.index("height") if table.low_heights is not None else 0  # checks.py: it is there
         self._rest_below = table.rest_below
-        stops = [table.rest_below if i.stop_below is None else i.stop_below for i in items]
-        self._stop_below = np.array(stops)[self._velocity]
         self.reset()
 
     def reset(self) -> None:
         """At rest, at home."""
-        self._now, self._walking = self._home.copy(), False
+        self._now, self._walking = [axis.home for axis in self._axes], False
 
     def step(self, command: Array, periods: int = 1, urgent: bool = False) -> Given:
         """One step, ``periods`` control periods after the last.
@@ -62,26 +60,49 @@ class CommandShaper:
         :param urgent: velocities may change as fast as it takes to be at rest within :data:`STOP_S`.
         :raises CommandRefused: a number in it is not finite.
         """
-        if command.shape != (len(COMMANDS),) or not np.isfinite(command).all():
+        if command.shape != (len(COMMANDS),) or not all(map(math.isfinite, told := command.tolist())):
             raise CommandRefused(f"body command {command.tolist()} is not {len(COMMANDS)} finite numbers")
-        wish = np.clip(command[self._index], self._low, self._high)
-        reach = (np.maximum(self._step, self._brake) if urgent else self._step) * periods
-        self._now = self._now + np.clip(wish - self._now, -reach, reach)  # a new array: the old one was given away
-        asked = (np.abs(wish[self._velocity]) > self._rest_below).any()
-        rolling = self._walking and (np.abs(self._now[self._velocity]) > self._stop_below).any()
-        self._walking = bool(asked or rolling)
-        sent = self._now.copy()
+        asked = rolling = False
+        for k, axis in enumerate(self._axes):
+            wish = min(max(told[axis.index], axis.low), axis.high)
+            now = self._now[k] = axis.towards(self._now[k], wish, periods, urgent)
+            if axis.velocity:
+                asked |= abs(wish) > self._rest_below
+                rolling |= abs(now) > axis.stop_below
+        self._walking = asked or (self._walking and rolling)
         low = self._low_share()
-        for k, inverse in self._inverse:
-            sent[k] = inverse.give(float(self._now[k]), self._rest_below, low)
-        return Given(self._now, np.clip(sent, self._low, self._high), self._walking)
+        sent = []
+        for now, axis, inverse in zip(self._now, self._axes, self._inverse, strict=True):
+            given = now if inverse is None else inverse.give(now, self._rest_below, low)
+            sent.append(min(max(given, axis.low), axis.high))
+        return Given(np.array(self._now), np.array(sent), self._walking)
 
     def _low_share(self) -> float:
         """0 down to the first of ``low_heights``, 1 at the second and below."""
         if self._low_heights is None:
             return 0.0
         upright, low = self._low_heights
-        return float(np.clip((upright - self._now[self._height]) / (upright - low), 0.0, 1.0))
+        return min(max((upright - self._now[self._height]) / (upright - low), 0.0), 1.0)
+
+
+class _Axis:
+    """One command.  Plain numbers: four of them are not worth an array's overhead, fifty times a second.
+
+    :ivar index: its place in :data:`COMMANDS`.  :ivar stop_below: a walk that is to end goes on until it is this slow.
+    """
+
+    def __init__(self, index: int, velocity: bool, item: CommandItem, stop_below: float, rate_hz: float) -> None:
+        self.index, self.velocity, self.stop_below = index, velocity, stop_below
+        self.low, self.high = item.range
+        self.home = item.home
+        self._step = math.inf if item.slew is None else item.slew / rate_hz
+        fastest = max(abs(self.low), abs(self.high)) if velocity else 0.0
+        self._brake = max(self._step, fastest / (STOP_S * rate_hz))
+
+    def towards(self, now: float, wish: float, periods: int, urgent: bool) -> float:
+        """Where it is ``periods`` control periods later."""
+        reach = (self._brake if urgent else self._step) * periods
+        return now + min(max(wish - now, -reach), reach)
 
 
 class _Inverse:
@@ -91,21 +112,35 @@ class _Inverse:
         back = item.response_back or item.response
         low = item.response_low
         curves = (item.response, back), (low or item.response, item.response_low_back or low or back)
-        # by whether it is low, then by whether the wish is negative; (n, 2): given, achieved, both rising
-        self._pairs = [[np.array(pairs, np.float64) for pairs in both] for both in curves]
+        # by whether it is low, then by whether the wish is negative; what achieves sizes, and those sizes, both rising
+        self._curves = [[_columns(pairs) for pairs in both] for both in curves]
 
     def give(self, wish: float, rest_below: float, low: float) -> float:
         """At rest nothing; ``low``: the share of what was measured low."""
         if abs(wish) <= rest_below:
             return 0.0
-        upright, squatting = (_given(both[wish < 0], abs(wish)) for both in self._pairs)
-        return float(np.copysign((1 - low) * upright + low * squatting, wish))
+        upright, squatting = (_given(both[wish < 0], abs(wish)) for both in self._curves)
+        return math.copysign((1 - low) * upright + low * squatting, wish)
 
 
-def _given(pairs: Array, size: float) -> float:
-    """What achieves a size; beyond the last pair, as much more as the wish is."""
-    given, achieved = pairs.T
-    return float(np.interp(size, achieved, given)) + max(0.0, size - float(achieved[-1]))
+Curve = tuple[tuple[float, ...], tuple[float, ...]]
+
+
+def _columns(pairs: Sequence[tuple[float, float]]) -> Curve:
+    given, achieved = zip(*pairs, strict=True)
+    return given, achieved
+
+
+def _given(curve: Curve, size: float) -> float:
+    """What achieves a size, linear between two pairs; beyond the last, as much more as the wish is."""
+    given, achieved = curve
+    if size >= achieved[-1]:
+        return given[-1] + (size - achieved[-1])
+    k = bisect_right(achieved, size)
+    if k == 0:
+        return given[0]
+    slope = (given[k] - given[k - 1]) / (achieved[k] - achieved[k - 1])
+    return slope * (size - achieved[k - 1]) + given[k - 1]
 
 
 class GaitClock:

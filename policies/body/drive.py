@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from telerig.hardware.embodiment import Embodiment
 from telerig.hardware.legs import LegMeasure, Legs, legs_of
 from telerig.policies.body.load import body_policy
+from telerig.policies.body.manifest import COMMANDS
 from telerig.policies.body.runtime import BodyPolicy, BodyState, projected_gravity
 
 Array = NDArray[np.float64]
@@ -24,31 +25,36 @@ class PolicyLegs:
     """See :class:`telerig.teleop.body.LegDrive`.
 
     :param upper: names of the arms' joints, in the order in which they are measured.
+    :ivar policy: what it steps.
     """
 
     def __init__(self, policy: BodyPolicy, legs: Legs, upper: tuple[str, ...]) -> None:
         manifest = policy.manifest
-        self._policy, self._home = policy, np.array(legs.home)
+        self.policy, self._home = policy, np.array(legs.home)
         self._into = np.array([legs.joints.index(j) for j in policy.driven], np.intp)
         self.rate_hz, self.name = manifest.rate_hz, manifest.name
         self.kp = np.full(len(legs.joints), min(STILL_KP, legs.kp_max))
         self.kd = np.full(len(legs.joints), min(STILL_KD, legs.kd_max))
         self.kp[self._into] = manifest.column("kp", policy.driven)
         self.kd[self._into] = manifest.column("kd", policy.driven)
-        self._rigid = np.array(list(legs.rigid.values()), np.float64)
         self._low, self._high = np.array(legs.low), np.array(legs.high)
         height = manifest.command.height
         self.heights = height.range if height is not None else (legs.height, legs.height)
         self._sent = self._home.copy()
+        n, m = len(legs.joints), len(legs.joints) + len(legs.rigid)
+        self._legs, self._upper = slice(0, n), slice(m, m + len(upper))  # in the arrays below, rigid joints in between
+        self._position, self._velocity, self._executed = (np.zeros(m + len(upper)) for _ in range(3))
+        self._position[n:m] = self._executed[n:m] = list(legs.rigid.values())
+        self._takes = [COMMANDS.index(name) for name in manifest.command.names]
 
     def reset(self) -> None:
         """Begin anew, at rest."""
-        self._policy.reset()
+        self.policy.reset()
 
     def stance(self, height: float) -> Array:
         """``(n,)`` rad: how the legs stand at this height, m."""
         pose = self._home.copy()
-        pose[self._into] = self._policy.stance(height)
+        pose[self._into] = self.policy.stance(height)
         return np.asarray(np.clip(pose, self._low, self._high))
 
     def step(self, measured: LegMeasure, wish: Array, periods: int, urgent: bool) -> tuple[Array, Array]:
@@ -56,24 +62,19 @@ class PolicyLegs:
 
         :raises TelerigError: something is not finite.
         """
-        still = np.zeros(len(self._rigid))
-        state = BodyState(
-            np.concatenate((measured.position, self._rigid, measured.upper_position)),
-            np.concatenate((measured.velocity, still, measured.upper_velocity)),
-            measured.angular_velocity,
-            projected_gravity(measured.attitude),
-        )
-        executed = np.concatenate((self._sent, self._rigid, measured.upper_sent))
-        found = self._policy.step(state, wish, executed, periods, urgent)
+        legs, upper = self._legs, self._upper
+        self._position[legs], self._position[upper] = measured.position, measured.upper_position
+        self._velocity[legs], self._velocity[upper] = measured.velocity, measured.upper_velocity
+        self._executed[legs], self._executed[upper] = self._sent, measured.upper_sent
+        gravity = projected_gravity(measured.attitude)
+        state = BodyState(self._position, self._velocity, measured.angular_velocity, gravity)
+        found = self.policy.step(state, wish, self._executed, periods, urgent)
         target = self._home.copy()
         target[self._into] = found.position
-        self._sent = np.clip(target, self._low, self._high)
+        self._sent = np.minimum(np.maximum(target, self._low), self._high)
         asked = wish.copy()
-        asked[[_COMMANDS.index(name) for name in self._policy.manifest.command.names]] = found.wish
+        asked[self._takes] = found.wish
         return self._sent, asked
-
-
-_COMMANDS = ("vx", "vy", "yaw_rate", "height")
 
 
 def build(robot: Embodiment, upper: tuple[str, ...], name: str, model: str, beside: str) -> PolicyLegs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -28,6 +29,8 @@ class Reference:
         by_joint = heights.joints if heights else {}
         self._columns = np.array([joints.index(name) for name in by_joint], np.intp)
         self._poses = np.array(list(by_joint.values())).T  # (heights, columns)
+        self._places = np.arange(len(self._heights), dtype=np.float64)
+        self._kept: tuple[float, Array, list[Array]] = (math.nan, self._default, [])
         curves = table.factors if table else {}
         self._curves = [(np.array(c.height), np.array(c.value)) for c in curves.values()]
         self._gait = Gait(table.gait if table else (), joints, self._names, tuple(curves))
@@ -40,18 +43,31 @@ class Reference:
         :param walking: ``(...)``; without walking there is no gait.
         :returns: ``(..., m)``.
         """
-        pose = np.array(np.broadcast_to(self._default, (*command.shape[:-1], len(self._default))))
-        if len(self._columns):
-            pose[..., self._columns] = self._at_height(command[..., self._height_at])
-        if self._gait and np.any(walking):
-            height = command[..., self._height_at]
-            factors = [np.interp(height, *curve) for curve in self._curves]
-            pose += np.asarray(walking, np.float64)[..., None] * self._gait.at(command, phase, factors)
+        standing, factors = self._of_height(command[..., self._height_at])
+        pose = np.empty((*command.shape[:-1], len(self._default)))
+        pose[...] = standing
+        if self._gait and (walking is True or np.any(walking)):
+            gait = self._gait.at(command, phase, factors)
+            pose += gait if walking is True else np.asarray(walking, np.float64)[..., None] * gait
         return pose
+
+    def _of_height(self, height: Array) -> tuple[Array, list[Array]]:
+        """The standing pose ``(..., m)`` and the waves' factors ``(...)``; one robot mostly keeps its height."""
+        alone = np.ndim(height) == 0
+        if alone and height == self._kept[0]:
+            return self._kept[1:]
+        standing = np.empty((*np.shape(height), len(self._default)))
+        standing[...] = self._default
+        if len(self._columns):
+            standing[..., self._columns] = self._at_height(height)
+        factors = [np.interp(height, *curve) for curve in self._curves]
+        if alone:
+            self._kept = float(height), standing, factors
+        return standing, factors
 
     def _at_height(self, height: Array) -> Array:
         """The table's columns ``(..., columns)`` at heights ``(...)``, linear in between, held at the ends."""
-        place = np.interp(height, self._heights, np.arange(len(self._heights)))
+        place = np.interp(height, self._heights, self._places)
         low = np.minimum(place.astype(np.intp), len(self._heights) - 2)
         part = (place - low)[..., None]
         return np.asarray(self._poses[low] * (1 - part) + self._poses[low + 1] * part)
@@ -72,8 +88,11 @@ class Gait:
         # what each wave is multiplied by, as places in (1, commands, their sizes, factors)
         names = ["", *commands, *(f"|{c}|" for c in commands), *(f"factor {f}" for f in factors)]
         wanted = [[*_times(w), *(f"factor {f}" for f in w.factors)] for w in waves]
-        width = max((len(w) for w in wanted), default=0)
-        self._times = np.array([[names.index(n) for n in w + [""] * (width - len(w))] for w in wanted], np.intp)
+        width = max(1, *(len(w) for w in wanted)) if wanted else 1
+        self._known = len(names)
+        self._times = [
+            np.array([names.index(w[k] if k < len(w) else "") for w in wanted], np.intp) for k in range(width)
+        ]
         self._amplitude = np.zeros((len(waves), len(joints)))
         for row, wave in zip(self._amplitude, waves, strict=True):
             for name, amplitude in wave.joints.items():
@@ -86,9 +105,15 @@ class Gait:
         """What the gait adds ``(..., m)``, rad; ``factors`` ``(...)`` in the manifest's order."""
         angle = phase[..., self._phase] * self._moves + self._shift  # (..., waves)
         waves = np.maximum(np.sin(angle), self._floor)
-        one = np.ones((*command.shape[:-1], 1))
-        known = np.concatenate((one, command, np.abs(command), *(f[..., None] for f in factors)), axis=-1)
-        waves *= known[..., self._times].prod(axis=-1)
+        known = np.empty((*command.shape[:-1], self._known))
+        n = command.shape[-1]
+        known[..., 0], known[..., 1 : n + 1], known[..., n + 1 : 2 * n + 1] = 1.0, command, np.abs(command)
+        for k, factor in enumerate(factors, 2 * n + 1):
+            known[..., k] = factor
+        times = known[..., self._times[0]]
+        for places in self._times[1:]:
+            times *= known[..., places]
+        waves *= times
         return np.asarray(waves @ self._amplitude)
 
 

@@ -133,8 +133,8 @@ def test_homies_layout_and_gains(body_toy, g1, tmp_path):
     model = tmp_path / "mine.onnx"
     model.write_bytes(body_toy.onnx(456, 12, weight, names=("input", "output")))
     policy = body_policy("homie_g1", g1, model=model)
-    seen, infer = [], policy._infer
-    policy._infer = lambda x: seen.append(x[0].copy()) or infer(x)
+    seen, infer = [], policy.infer
+    policy.infer = lambda x: seen.append(x[0].copy()) or infer(x)
     state = body_toy.state(27)
     policy.step(state, [0.487, 0.1, -0.464, 0.5])
     old, new = seen[0][: 5 * 76], seen[0][5 * 76 :]

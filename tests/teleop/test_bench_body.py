@@ -15,6 +15,7 @@ def test_every_step_after_the_first_ones_is_timed() -> None:
     assert found["policy"] == "telerig_g1"
     assert found["steps"] == 50 == found["rate_hz"]
     assert 0.0 < found["step_ms"]["p50"] <= found["step_ms"]["p99"] <= found["step_ms"]["max"]
+    assert 0.0 < found["network_ms"]["p50"] < found["step_ms"]["p50"]
     assert set(found["machine"]) == {"cores", "load", "sched"}
     assert shares == sorted(shares)
     assert shares[-1] <= 1.0

@@ -284,8 +284,8 @@ def test_arms_are_others_whoever_has_outputs_for_them(body_toy: Any, tmp_path: P
     order = Order(str(tmp_path / "it.toml"), replace(STAND, seconds=0.1), 3)
     policy = trial._policy(order.policy, "")
     assert len(policy.driven) == 12
-    infer, seen = policy._infer, []
-    policy._infer = lambda x: (seen.append(x[0].copy()), infer(x))[1]
+    infer, seen = policy.infer, []
+    policy.infer = lambda x: (seen.append(x[0].copy()), infer(x))[1]
     trial.run(order)
     manifest = policy.manifest
     robot = load_embodiment("g1_like")

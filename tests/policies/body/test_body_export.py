@@ -66,8 +66,8 @@ class Heard:
     """A model that remembers what it was shown."""
 
     def __init__(self, policy: BodyPolicy) -> None:
-        self._infer = policy._infer
-        policy._infer = self
+        self._infer = policy.infer
+        policy.infer = self
         self.seen: NDArray[np.float32] = np.zeros(0, np.float32)
 
     def __call__(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -77,7 +77,7 @@ class Heard:
 
 def test_the_file_is_the_actor(made: tuple[Path, Networks]) -> None:
     folder, networks = made
-    infer = body_policy(str(folder / "toy.toml"), load_embodiment("g1_like"))._infer
+    infer = body_policy(str(folder / "toy.toml"), load_embodiment("g1_like")).infer
     for x in np.random.default_rng(1).normal(0, 2.0, (200, N_ACTOR)).astype(np.float32):
         want = networks.act(np.concatenate((x, np.zeros(N_CRITIC - N_ACTOR, np.float32)))[None])
         np.testing.assert_allclose(infer(x[None]), want, atol=1e-5)
