@@ -1,4 +1,4 @@
-"""Both arms of a virtual operator on one box: two palms, level, on either side of a point that moves.
+"""Both arms of a virtual operator on one box: two palms, level, on either side of a point that moves, fingers inward.
 
 Places are in the *walker's frame*: origin at the pelvis, x where it faces, z up, however the pelvis leans.  The wearer's
 arms are isomorphic with the robot's, so the wearer's kinematics are those of the robot's model.
@@ -21,6 +21,7 @@ SIDES = {"left": 1.0, "right": -1.0}
 HOME_SPEED = 1.2  # rad/s
 GRIP_RATE = 3.0  # 1/s
 TILT_RATE = 0.3  # rad/s
+INWARD = 0.3  # rad that closing hands turn their fingers: arms give way, and a box slips out of palms that open ahead
 
 
 class Hands:
@@ -80,8 +81,9 @@ class Hands:
         self._tilted += float(np.clip(self.tilt - self._tilted, -TILT_RATE * dt, TILT_RATE * dt))
         rotation = self.lean @ rotation_about((0, 1, 0), -self._tilted)
         for side, sign in SIDES.items():
+            inward = rotation_about((0, 0, 1), -sign * INWARD * self.grip)
             found = self._chains[side].solve(
-                self.q[side], self.lean @ (at + np.array([0.0, sign * self.spread, 0.0])), rotation, 2,
+                self.q[side], self.lean @ (at + np.array([0.0, sign * self.spread, 0.0])), rotation @ inward, 2,
                 posture=self._home[side], posture_gain=0.02, margin=0.03,
             )  # fmt: skip
             step = self._velocity[side] * dt

@@ -27,17 +27,19 @@ Vector = NDArray[np.float64]
 DT = THINK_NS / 1e9
 DONE = object()
 AHEAD_S, TURN_AHEAD_S = 0.25, 0.4  # what is seen is old, and a robot does not stop at once: the operator allows for it
+SPEED_S = 0.3  # over which a speed is seen
 AT_SHELF, AT_TABLE = 0.38, 0.375  # m, pelvis to the box or the disc
 CLEAR = 0.55  # m, pelvis to the shelf's box: far enough to turn
 SQUAT = 0.53  # m
 BESIDE_SHELF, BESIDE_TABLE = 0.12, 0.17  # m beside the line to the box or the disc that arms make good for
 BACKWARD = 0.25  # m/s
+LOOK_S = 1.5  # at a new scene, before it begins: the robot may not be put back yet
 TRIES, STILL_S = 3, 0.8  # approaches; standing, before it is one
 FURTHER = 0.6  # m, back before the next
 REACH_OUT, FURTHEST = 0.13, 0.41  # m to the side, and ahead, that arms go with the box
-TILT = 0.15  # rad, fingers up while it carries
+TILT = 0.25  # rad, fingers up while it carries
 PALM_BEHIND = 0.064  # m: thumbs stay in front of the box, so palms hold its nearer half
-OPEN, TOUCH, PRESS = 0.17, 0.083, 0.070  # m, half of what is between the palm frames: wide, at the sides, pressing
+OPEN, TOUCH, PRESS = 0.17, 0.083, 0.066  # m, half of what is between the palm frames: wide, at the sides, pressing
 GRASP_UP = 0.005  # m, palms above the box's middle, well below its lid
 CARRY = np.array([0.36, 0.0, 0.20])  # the box, in the walker's frame
 CURL = {"index_flexion": 0.12, "middle_flexion": 0.12}  # fingers bent onto the sides; the thumb stays out of the way
@@ -83,11 +85,12 @@ class ShelfToTableOperator:
         self._enable = Enable()
         self.phase = "home"
         self._script: Iterator[object] | None = None
-        self._episode = self._done_episode = 0
+        self._episode = self._done_episode = self._shown = self._shown_since = 0
         self._engaged = False
         self._press_until = self._next = 0
         self._from = {s: q.copy() for s, q in self._hands.q.items()}
         self._was: tuple[Vector, float] = (np.zeros(3), 0.0)
+        self._going = 0.0  # m/s ahead, as it is seen
         self._feel: list[float] = [0.0, 0.0, 0.0]
 
     def step(self, now: int, readers: Mapping[str, StreamReader]) -> Mapping[str, Mapping[str, Sequence[float]]]:
@@ -108,15 +111,19 @@ class ShelfToTableOperator:
         if engaged and not self._engaged:
             self._feet.reset()  # the cockpit begins anew
         self._engaged = engaged
+        if self._sight.episode != self._shown:
+            self._shown, self._shown_since = self._sight.episode, now
         if self._script is None or self._sight.episode != self._episode:
-            rested = self._rest()
-            if engaged and rested and self._sight.episode > self._done_episode:
+            ready = self._rest() and now - self._shown_since > LOOK_S * 1e9
+            if engaged and ready and self._sight.episode > self._done_episode:
                 self._script, self._press_until = self._task(), now + PRESS_NS
                 self._episode = self._sight.episode
         elif engaged and next(self._script, DONE) is DONE:
             self._rest()
             self._press_until, self._done_episode = now + PRESS_NS, self._episode
-        self._feet.see(DT, *self._went())
+        ahead, turned = self._went()
+        self._feet.see(DT, ahead, turned)
+        self._going += (ahead / DT - self._going) * DT / SPEED_S
         self._feel = self._feet.step(DT, self._wish if engaged else (0.0, 0.0, self._wish[2]))
 
     def _rest(self) -> bool:
@@ -173,7 +180,7 @@ class ShelfToTableOperator:
         sight, feet = self._sight, self._feet
         found = on_line(sight.steady, sight.heading, place, direction, distance)
         return Seen(
-            found.along - AHEAD_S * feet.speed.command, found.across, found.turned + TURN_AHEAD_S * feet.yaw.command
+            found.along - AHEAD_S * self._going, found.across, found.turned + TURN_AHEAD_S * feet.yaw.command
         )  # fmt: skip
 
     def _approach(

@@ -29,9 +29,12 @@ SIDES = ("left", "right")
 
 
 class Puppet:
-    """``state``: what the session is in; the pelvis moves only while it is ENGAGED."""
+    """``state``: what the session is in; the pelvis moves only while it is ENGAGED.
 
-    def __init__(self, seed: int) -> None:
+    :param starts_s: how long it must be told to walk before it does, as on real feet.
+    """
+
+    def __init__(self, seed: int, starts_s: float = 0.0) -> None:
         robot = load_embodiment(task.EMBODIMENT)
         held = dict.fromkeys(robot.group("waist").joints, 0.0)
         self._chains = {s: Chain.from_mjcf(robot.model_path, "pelvis", f"{s}_palm", held) for s in SIDES}
@@ -46,6 +49,7 @@ class Puppet:
         self.palms = np.zeros((2, 3))
         self.held: np.ndarray | None = None  # the box from between the palms, in the walker's frame
         self.presses, self._pressed = 0, False
+        self._starts_s, self._told_s = starts_s, 0.0
 
     @property
     def success(self) -> bool:
@@ -93,6 +97,9 @@ class Puppet:
     def _follow(self, values: Any) -> None:
         vx, _, rate, self.height = self.pedals(self.now, np.array(values["pedals"]["position"]))
         self.heading += rate * STEP_NS / 1e9
+        self._told_s = self._told_s + STEP_NS / 1e9 if vx else 0.0
+        if self._told_s < self._starts_s:
+            vx = 0.0
         self.at += vx * STEP_NS / 1e9 * np.array([np.cos(self.heading), np.sin(self.heading)])
         turn = rotation_about((0, 0, 1), self.heading)
         self.palms = np.array([

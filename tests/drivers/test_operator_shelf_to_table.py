@@ -7,7 +7,7 @@ import pytest
 
 from telerig.drivers import operator_shelf_to_table as module
 from telerig.drivers.operator_habits import DELAY_NS
-from telerig.drivers.operator_hands import Hands
+from telerig.drivers.operator_hands import INWARD, Hands
 from telerig.drivers.operator_shelf_to_table import SQUAT, TILT, ShelfToTableOperator
 from telerig.drivers.operator_sight import Sight
 from telerig.hardware.embodiment import load_embodiment
@@ -91,6 +91,30 @@ def test_a_new_scene_ends_what_was_begun_in_the_last_one() -> None:
     assert puppet.presses == 2
 
 
+def test_it_looks_at_a_new_scene_before_it_begins() -> None:
+    puppet, operator = Puppet(2), ShelfToTableOperator(2)
+    until(puppet, operator, "", 1)
+    assert puppet.now / 1e9 > module.LOOK_S
+    until(puppet, operator, "", 2)  # done: arms go home
+    for _ in range(300):
+        puppet.step(operator)
+    shown, puppet.episode = puppet.now, 2
+    until(puppet, operator, "", 3)
+    assert module.LOOK_S < (puppet.now - shown) / 1e9 < module.LOOK_S + 1.0
+
+
+def test_past_the_place_it_goes_back_also_on_feet_that_take_a_while_to_start() -> None:
+    puppet, operator = Puppet(1, starts_s=0.5), ShelfToTableOperator(1)
+    until(puppet, operator, "walk to the table")
+    while operator._wish != [0.0, 0.0, operator._feet.standing] or abs(puppet.heading - np.pi / 2) > 0.2:
+        puppet.step(operator)
+    for _ in range(20):
+        puppet.step(operator)
+    puppet.at[1] = puppet.disc[1] - module.AT_TABLE + 0.075
+    until(puppet, operator, "set down")
+    assert puppet.disc[1] - puppet.at[1] == pytest.approx(module.AT_TABLE, abs=0.05)
+
+
 def farthest(puppet: Puppet, operator: ShelfToTableOperator, phase: str, presses: int = -1) -> tuple[float, int]:
     """How far from the box the robot was, and how often it came within half a metre, until that phase."""
     far, near, was = 0.0, 0, False
@@ -145,7 +169,8 @@ def test_palms_go_to_either_side_level_however_the_pelvis_leans_and_no_joint_is_
     for side, y in (("left", 0.16), ("right", -0.08)):
         pose = Chain.from_mjcf(G1.model_path, "pelvis", f"{side}_palm", held).forward(hands.q[side])
         np.testing.assert_allclose(hands.lean.T @ pose[:3, 3], (0.33, y, 0.05), atol=2e-3)
-        np.testing.assert_allclose(hands.lean.T @ pose[:3, :3], np.eye(3), atol=0.02)
+        inward = rotation_about((0, 0, 1), -INWARD if side == "left" else INWARD)
+        np.testing.assert_allclose(hands.lean.T @ pose[:3, :3], inward, atol=0.02)
     assert hands.grip == 1.0
 
 
