@@ -69,12 +69,19 @@ def _specs(request: EvalRequest, rig: Rig) -> list[RolloutSpec]:
     return specs
 
 
+def _handicaps(request: EvalRequest) -> dict[str, object]:
+    """What was taken from the agent, or given to it, that the figures are worth nothing without."""
+    told = {"ablate": request.ablate, "freeze": request.freeze, "unplug": request.unplug, "body": request.body}
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in told.items() if value}
+
+
 def run(request: EvalRequest) -> Report:
     """Evaluate, show, print.  :raises ConfigError, DataError: a wrong rig, agent or option; nothing runs."""
     rig = load_rig(request.rig, body=request.body)
     specs, measured = _specs(request, rig), origin()
     report = evaluate_shown(specs, f"eval {request.agent}", request.processes)
-    result = report.to_json() | {"agent": request.agent, "rig": rig.name, **measured, "machine": machine()}
+    told = {"agent": request.agent, "rig": rig.name} | _handicaps(request)
+    result = report.to_json() | told | {**measured, "machine": machine()}
     shown = {k: v for k, v in result.items() if k != "rollouts"}
     failed = [r["seed"] for r in result["rollouts"] if not r["success"]]
     show(f"telerig eval: {request.agent}", shown | {"failed_seeds": failed}, False)

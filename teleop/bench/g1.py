@@ -26,6 +26,7 @@ from telerig.hardware.protocols import DeviceContext
 from telerig.teleop import realtime
 from telerig.teleop.bench.loop_bench import percentiles
 from telerig.teleop.bench.machine import machine
+from telerig.teleop.bench.origin import origin
 from telerig.teleop.config_values import build_config
 
 GOALS_HZ = 200
@@ -82,6 +83,7 @@ def emulated(**config: Any) -> Iterator[Emulated]:
 
 def measure(bench: G1Bench, progress: Callable[[float], None] = lambda fraction: None) -> dict[str, Any]:
     """Run it and return the figures (docs/benchmarks.md says what each means)."""
+    origin()
     clock, events = RealClock(), list[Event]()
     driver = table.driver("unitree_g1")
     config = {"emulated": True, "domain": bench.domain, "rate_hz": bench.rate_hz}
@@ -131,6 +133,7 @@ def _work(
         "refused": {**link.gate.refused, **after["refused"]},
         "emulator_overruns": after["overruns"] - before["overruns"],
         "emulator_trips": after["trips"] - before["trips"],
+        **origin(),
         "machine": machine(),
     }
 

@@ -164,3 +164,4 @@ def test_the_bench_measures_what_happens() -> None:
     assert result["commands_obeyed_hz"] > 0
     assert result["commands_obeyed_hz"] <= 1.1 * result["commands_sent_hz"]
     assert result["refused"] == {}
+    assert "commit" in result

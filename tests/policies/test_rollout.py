@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import h5py
@@ -12,6 +13,7 @@ from telerig.datasets.assemble import BuildOptions
 from telerig.datasets.build import build
 from telerig.hardware.errors import ConfigError
 from telerig.policies.evaluate import evaluate
+from telerig.policies.evaluate_command import EvalRequest, run
 from telerig.policies.rollout import rollout, rollout_spec
 from telerig.teleop.rig import Rig, load_rig
 from telerig.teleop.states import State
@@ -104,3 +106,16 @@ def _datasets(episode: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
         file.visit(names.append)
         found = {name: file[name] for name in names}
         return {n: (str(d.dtype), d.shape[1:]) for n, d in found.items() if isinstance(d, h5py.Dataset)}
+
+
+def test_eval_says_what_was_taken_from_the_agent(capsys: pytest.CaptureFixture[str]) -> None:
+    plain = EvalRequest(
+        RIGS / "homie_g1.toml", "operator", episodes=1, seed=5, processes=1, ablate=(), freeze=("glove_right",),
+        unplug=("exo_left",), limit=1.0, record=None, as_json=True,
+    )  # fmt: skip
+    run(plain)
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert {k: told[k] for k in ("agent", "freeze", "unplug")} == {
+        "agent": "operator", "freeze": ["glove_right"], "unplug": ["exo_left"],
+    }  # fmt: skip
+    assert not {"ablate", "body"} & set(told)
