@@ -8,6 +8,7 @@ from typing import Any
 
 from telerig.datasets.dataset import Dataset, EpisodeFile
 from telerig.datasets.files import read_json
+from telerig.datasets.rawlog_container import MAGIC
 from telerig.datasets.rawlog_reader import RawLog
 from telerig.datasets.session_folder import SessionFolder
 from telerig.hardware.errors import DataError
@@ -41,7 +42,7 @@ def _log(path: Path) -> dict[str, Any]:
             "kind": "log", "path": str(path), "complete": log.complete, "seconds": seconds, "bytes": path.stat().st_size,
             "rig": log.meta.get("rig"), "embodiment": (log.meta.get("embodiment") or {}).get("name"), "streams": streams,
             "episode": log.episode,
-        }  # fmt: skip
+        } | ({} if log.complete else _hint(path))  # fmt: skip
 
 
 def _session(path: Path) -> dict[str, Any]:
@@ -55,11 +56,26 @@ def _session(path: Path) -> dict[str, Any]:
         entry["samples"] = sum(int(s.get("count", 0)) for s in (facts.get("streams") or {}).values())
         episodes.append(entry)
     info = folder.info
+    unclosed = [p.name for p in (*folder.session_logs(), *folder.logs()) if not _ends(p)]
+    unclosed += [p.name for p in folder.partials()]
+    hint = _hint(path) if unclosed else {}
     return {
         "kind": "session", "path": str(path), "rig": info.get("rig"), "simulated": info.get("simulated"),
         "embodiment": (info.get("embodiment") or {}).get("name"), "episodes": episodes,
-        "unclosed": [p.name for p in folder.partials()], "versions": info.get("versions"),
-    }  # fmt: skip
+        "unclosed": unclosed, "versions": info.get("versions"),
+    } | hint  # fmt: skip
+
+
+def _hint(path: Path) -> dict[str, str]:
+    return {"hint": f"cut short, or being written; keep what is left: telerig repair {path}"}
+
+
+def _ends(log: Path) -> bool:
+    """Whether a log ends with the magic bytes it began with; its inside is not read."""
+    with log.open("rb") as file:
+        size, magic = file.seek(0, 2), len(MAGIC)
+        file.seek(max(0, size - magic))
+        return size > magic and file.read() == MAGIC
 
 
 def _dataset(path: Path) -> dict[str, Any]:

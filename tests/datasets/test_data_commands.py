@@ -66,6 +66,19 @@ def test_info_of_a_session_lists_every_episode(session):
     assert "task 1" in shown
 
 
+def test_info_says_what_to_do_about_a_log_that_was_cut_short(session, tmp_path):
+    assert "hint" not in last(call(info, session, "--json"))
+    for name in ("session.mcap", "episodes/000002.mcap"):
+        copy = shutil.copytree(session, tmp_path / name.replace("/", "_"))
+        log = copy / name
+        with log.open("r+b") as file:
+            file.truncate(log.stat().st_size - 1)
+        for path in (copy, log):
+            assert f"telerig repair {path}" in last(call(info, path, "--json"))["hint"]
+        assert last(call(info, copy, "--json"))["unclosed"] == [log.name]
+        assert "hint" not in last(call(info, copy / "episodes" / "000001.mcap", "--json"))
+
+
 def test_repair_of_files_and_sessions(session, tmp_path):
     copy = shutil.copytree(session, tmp_path / "s")
     log = copy / "episodes" / "000001.mcap"
