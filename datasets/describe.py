@@ -10,7 +10,7 @@ from telerig.datasets.dataset import Dataset, EpisodeFile
 from telerig.datasets.files import read_json
 from telerig.datasets.rawlog_container import MAGIC
 from telerig.datasets.rawlog_reader import RawLog
-from telerig.datasets.session_folder import SessionFolder
+from telerig.datasets.session_folder import SessionFolder, is_changed
 from telerig.hardware.errors import DataError
 
 
@@ -48,16 +48,17 @@ def _log(path: Path) -> dict[str, Any]:
 def _session(path: Path) -> dict[str, Any]:
     folder = SessionFolder.open(path)
     episodes = []
+    unclosed = [p.name for p in folder.session_logs() if not _ends(p)] + [p.name for p in folder.partials()]
     for log in (*folder.logs(), *sorted(folder.bin.glob("*.mcap"))):
         side = folder.sidecar(log)
         facts: dict[str, Any] = read_json(side) if side.exists() else {"name": log.stem, "interrupted": True}
+        if not side.exists() or is_changed(log, facts):
+            unclosed.append(log.name)
         keys = ("name", "task", "outcome", "kept", "interrupted", "duration_s", "lost")
         entry: dict[str, Any] = {k: facts.get(k) for k in keys} | {"bytes": log.stat().st_size}
         entry["samples"] = sum(int(s.get("count", 0)) for s in (facts.get("streams") or {}).values())
         episodes.append(entry)
     info = folder.info
-    unclosed = [p.name for p in (*folder.session_logs(), *folder.logs()) if not _ends(p)]
-    unclosed += [p.name for p in folder.partials()]
     hint = _hint(path) if unclosed else {}
     return {
         "kind": "session", "path": str(path), "rig": info.get("rig"), "simulated": info.get("simulated"),

@@ -176,7 +176,7 @@ class ShelfToTableOperator:
             yield
 
     def _seen(self, place: Vector, direction: float, distance: float) -> Seen:
-        """Where the robot will be on its line when it has done what the pedals have told it."""
+        """Where the robot will be on its line when it has come to rest, if the feet let go now."""
         sight, feet = self._sight, self._feet
         found = on_line(sight.steady, sight.heading, place, direction, distance)
         return Seen(

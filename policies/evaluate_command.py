@@ -71,7 +71,7 @@ def _specs(request: EvalRequest, rig: Rig) -> list[RolloutSpec]:
 
 def _handicaps(request: EvalRequest) -> dict[str, object]:
     """What was taken from the agent, or given to it, that the figures are worth nothing without."""
-    told = {"ablate": request.ablate, "freeze": request.freeze, "unplug": request.unplug, "body": request.body}
+    told = {key: getattr(request, key) for key in ("ablate", "freeze", "unplug", "body", "limit")}
     return {key: list(value) if isinstance(value, tuple) else value for key, value in told.items() if value}
 
 

@@ -43,7 +43,8 @@ class Reference:
         :param walking: ``(...)``; without walking there is no gait.
         :returns: ``(..., m)``.
         """
-        standing, factors = self._of_height(command[..., self._height_at])
+        height = command[..., self._height_at] if self._height_at >= 0 else np.zeros(command.shape[:-1])
+        standing, factors = self._of_height(height)
         pose = np.empty((*command.shape[:-1], len(self._default)))
         pose[...] = standing
         if self._gait and (walking is True or np.any(walking)):

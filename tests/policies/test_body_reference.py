@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from telerig.policies.body.manifest import parse_manifest
 from telerig.policies.body.reference import Reference
 
 
@@ -100,3 +101,25 @@ def test_reference_of_many_is_that_of_each(body_toy, seed):
     many = reference.pose(command, phase, walking)
     each = [reference.pose(c, p, w) for c, p, w in zip(command, phase, walking, strict=True)]
     np.testing.assert_allclose(many, each, atol=1e-12)
+
+
+def test_a_height_that_is_kept_gives_what_it_gave(body_toy):
+    made = body_toy.manifest()
+    reference, phase = Reference(made), np.array([0.5, 0.5 + np.pi])
+    for command in ([0.4, 0, 0, 0.62], [0.0, 0, 0.3, 0.62], [0.4, 0, 0, 0.55], [0.4, 0, 0, 0.62]):
+        for walking in (True, False):
+            expected = Reference(made).pose(np.array(command), phase, walking)
+            found = reference.pose(np.array(command), phase, walking)
+            np.testing.assert_array_equal(found, expected)
+            found[:] = 9.0  # the caller's own
+
+
+def test_a_policy_that_takes_no_command_has_a_pose_too(body_toy):
+    tables = body_toy.recipe()
+    del tables["reference"]
+    tables["command"] = {}
+    tables["observation"]["terms"] = [t for t in tables["observation"]["terms"] if t["term"] != "command"]
+    made = parse_manifest(tables, "it")
+    np.testing.assert_array_equal(
+        Reference(made).pose(np.zeros(0), np.zeros(2), True), made.column("default", made.action_joints)
+    )

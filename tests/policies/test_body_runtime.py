@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 
 import numpy as np
@@ -69,6 +70,14 @@ def test_executed_targets_must_be_told(body_toy):
 def test_projected_gravity_is_the_world_down_in_the_bodys_axes(quaternion):
     down = quaternion_to_matrix(quaternion).T @ [0, 0, -1]
     np.testing.assert_allclose(projected_gravity(quaternion), down, atol=1e-12)
+
+
+def test_without_an_attitude_nothing_is_known_of_gravity(body_toy):
+    gravity = projected_gravity(np.zeros(4))
+    assert np.isnan(gravity).all()
+    state = dataclasses.replace(body_toy.state(), gravity=gravity)
+    with pytest.raises(DataError, match="projected_gravity x is not finite"):
+        build(body_toy.manifest(), Fake()).step(state, STAND)
 
 
 def test_same_arrays_same_targets_after_reset(body_toy):

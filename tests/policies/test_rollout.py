@@ -13,7 +13,7 @@ from telerig.datasets.assemble import BuildOptions
 from telerig.datasets.build import build
 from telerig.hardware.errors import ConfigError
 from telerig.policies.evaluate import evaluate
-from telerig.policies.evaluate_command import EvalRequest, run
+from telerig.policies.evaluate_command import EvalRequest, _handicaps, run
 from telerig.policies.rollout import rollout, rollout_spec
 from telerig.teleop.rig import Rig, load_rig
 from telerig.teleop.states import State
@@ -115,7 +115,9 @@ def test_eval_says_what_was_taken_from_the_agent(capsys: pytest.CaptureFixture[s
     )  # fmt: skip
     run(plain)
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert {k: told[k] for k in ("agent", "freeze", "unplug")} == {
-        "agent": "operator", "freeze": ["glove_right"], "unplug": ["exo_left"],
+    assert {k: told[k] for k in ("agent", "freeze", "unplug", "limit")} == {
+        "agent": "operator", "freeze": ["glove_right"], "unplug": ["exo_left"], "limit": 1.0,
     }  # fmt: skip
     assert not {"ablate", "body"} & set(told)
+    other = dataclasses.replace(plain, freeze=(), unplug=(), limit=None, ablate=("images",), body="telerig_g1")
+    assert _handicaps(other) == {"ablate": ["images"], "body": "telerig_g1"}

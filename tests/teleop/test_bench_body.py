@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from telerig.hardware.errors import ConfigError
@@ -19,6 +21,18 @@ def test_every_step_after_the_first_ones_is_timed() -> None:
     assert set(found["machine"]) == {"cores", "load", "sched"}
     assert shares == sorted(shares)
     assert shares[-1] <= 1.0
+
+
+def test_the_robot_is_read_between_steps_as_in_its_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks, make = list[float](), body_bench._seen
+
+    def seen(*told: Any) -> Any:
+        sees = make(*told)
+        return lambda: looks.append(0.0) or sees()
+
+    monkeypatch.setattr(body_bench, "_seen", seen)
+    measure(BodyBench("telerig_g1", seconds=0.2))
+    assert len(looks) == 4 * (10 + body_bench.WARM_UP)
 
 
 def test_a_slow_policy_is_a_slow_figure(monkeypatch: pytest.MonkeyPatch) -> None:
