@@ -10,7 +10,9 @@ def train_body(
     out: Annotated[Path, typer.Option(help="Folder of the run: checkpoint, curves, evaluations.")],
     minutes: Annotated[float | None, typer.Option(help="Stop after this many minutes of the whole run.")] = None,
     updates: Annotated[int | None, typer.Option(help="Stop after this many updates of the whole run.")] = None,
-    processes: Annotated[int, typer.Option(help="Worker processes and learner's threads; 0: one a core.")] = 0,
+    processes: Annotated[
+        int, typer.Option(min=0, help="Worker processes (16 at most) and learner's threads; 0: one a core.")
+    ] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     seed: Annotated[int, typer.Option(help="Same seed, updates and processes: same weights, bit for bit.")] = 0,
     evaluate_every: Annotated[int, typer.Option(help="Updates between two evaluations; 0: never.")] = 50,

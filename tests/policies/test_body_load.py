@@ -12,6 +12,7 @@ import pytest
 
 from telerig.hardware.embodiment import load_embodiment
 from telerig.hardware.errors import ConfigError
+from telerig.policies.body import load
 from telerig.policies.body.interface import KEY, interface
 from telerig.policies.body.load import body_policy
 from telerig.policies.body.onnx_scan import external_tensor
@@ -45,6 +46,22 @@ def _range(g1, joint):
         if joint in g.joints:
             return g.low[g.joints.index(joint)], g.high[g.joints.index(joint)]
     raise AssertionError(joint)
+
+
+def test_other_packages_manifests_are_found_by_name(tmp_path, body_toy, g1, monkeypatch):
+    path = body_toy.write(tmp_path)
+
+    class Entry:
+        name = "theirs"
+
+        def load(self):
+            return lambda: path
+
+    monkeypatch.setattr(load, "entry_points", lambda group: [Entry()] if group == "telerig.body_policies" else [])
+    assert "theirs" in load.body_policy_names()
+    assert body_policy("theirs", g1).manifest.name == load.load_manifest(path)[0].name
+    with pytest.raises(ConfigError, match=r"'mine' is unknown; known: .*telerig_g1, theirs"):
+        body_policy("mine", g1)
 
 
 def test_models_of_other_shapes(tmp_path, body_toy, g1):

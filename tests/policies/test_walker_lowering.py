@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from telerig.hardware.legs import Balance, LegMode
 from telerig.teleop import body
-from telerig.teleop.body import LOWER_M_S
+from telerig.teleop.body import LOWER_M_S, REST_NS
 
 from .walker import HEIGHTS, Walker, firmware, standing
 
@@ -22,12 +23,25 @@ def test_it_goes_down_no_faster_than_by_the_pedals_though_the_policy_has_no_slew
         walker.engage()
         walker.run(1.2)
         walker.wishes.clear()
-        walker.body._drive._policy._shaper._step[:] = np.inf  # as homie_g1's manifest, which gives no slew
+        for axis in walker.body._drive.policy._shaper._axes:
+            axis._step = axis._brake = math.inf  # as homie_g1's manifest, which gives no slew
         walker.body.lower(walker.session.clock.now())
         walker.run(0.7, Balance.LIMP)
         heights = np.array(walker.wishes)[:, 3]
     assert heights.min() == HEIGHTS[0]
     assert np.diff(heights).min() >= -LOWER_M_S / 50 - 1e-9
+
+
+def test_with_a_policy_that_knows_no_height_it_stands_for_a_second_and_is_let_go(tmp_path: Path) -> None:
+    walker = Walker(tmp_path, heights=False, rise_s=0.5, settle_s=0.2)
+    with walker.session:
+        walker.engage()
+        walker.run(1.2)
+        walker.body.lower(walker.session.clock.now())
+        walker.run(REST_NS / 1e9 - 0.1)
+        assert walker.state is Balance.LOWERING
+        walker.run(0.2, Balance.LIMP)
+        assert walker.state is Balance.LIMP
 
 
 def test_an_estop_damps_it_on_the_way_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

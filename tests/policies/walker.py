@@ -46,24 +46,35 @@ def level_stances() -> dict[str, Any]:
     return {"height": list(HEIGHTS), "joints": joints}
 
 
-def stiff_policy(folder: Path) -> str:
-    """A manifest whose policy does nothing, whose stance follows the height, and whose ankles are stiff enough to stand."""
+def stiff_policy(folder: Path, heights: bool = True) -> str:
+    """A manifest whose policy does nothing, whose stance follows the height, and whose ankles are stiff enough to stand.
+
+    :param heights: whether it takes a height at all.
+    """
     tables = body_toy.recipe()
     for joint in tables["joints"]:
         if "ankle" in joint["name"]:
             joint["kp"], joint["kd"] = 500, 8
     tables["reference"] = {"height_table": level_stances()}
     tables["command"]["height"]["range"] = [HEIGHTS[0], HEIGHTS[-1]]
-    return body_toy.write(folder, tables)
+    if not heights:
+        stand = HEIGHTS.index(0.74)
+        for joint in tables["joints"]:
+            joint["default"] = level_stances()["joints"].get(joint["name"], {stand: joint["default"]})[stand]
+        del tables["reference"], tables["command"]["height"]
+        terms = tables["observation"]["terms"]
+        tables["observation"]["terms"] = [t for t in terms if "height" not in t.get("items", ())]
+        tables["model"]["inputs"] -= 1
+    return body_toy.write(folder, tables, body_toy.onnx(inputs=tables["model"]["inputs"]))
 
 
-def walking_rig(folder: Path, world: dict[str, Any] | None = None, **body: Any) -> Rig:
+def walking_rig(folder: Path, world: dict[str, Any] | None = None, heights: bool = True, **body: Any) -> Rig:
     """The rig without cameras, with the stiff policy."""
     raw = tomllib.loads(RIG.read_text())
     for name in ("head", "front"):
         raw["devices"].pop(name, None)
     raw["devices"]["world"] |= {"task": ""} | (world or {})
-    raw["body"] = {"device": "robot", "policy": stiff_policy(folder), **body}
+    raw["body"] = {"device": "robot", "policy": stiff_policy(folder, heights), **body}
     return parse_rig(raw, RIG, body_toy.toml(raw))
 
 
@@ -81,9 +92,9 @@ class Feet:
 class Walker:
     """A session, and what tests ask of it."""
 
-    def __init__(self, folder: Path, world: dict[str, Any] | None = None, **body: Any) -> None:
+    def __init__(self, folder: Path, world: dict[str, Any] | None = None, heights: bool = True, **body: Any) -> None:
         self.feet, self.events = Feet(), list[Event]()
-        rig = walking_rig(folder, world, **body)
+        rig = walking_rig(folder, world, heights, **body)
         self.session = VirtualSession(rig, COCKPIT, self.feet.step, on_event=self.events.append)
         self.wishes: list[np.ndarray] = []
         self.gains: list[float] = []

@@ -168,6 +168,17 @@ def test_pedals_walk_turn_and_squat_over_the_whole_range() -> None:
     np.testing.assert_allclose(feet.after(3.0), BASE.home)
 
 
+def test_pedals_count_from_where_they_rest_to_where_they_were_pressed() -> None:
+    feet = Feet()
+    rest, pressed = np.array((0.2, 0.9, 0.1)), np.array((0.7, 0.3, 0.6))  # the second is mounted the other way round
+    feet.map = PedalMap(PedalCalibration(("speed", "yaw", "height"), tuple(rest), tuple(pressed)), BASE, PedalShape())
+    np.testing.assert_array_equal(feet.after(0.5, *rest), BASE.home)
+    np.testing.assert_allclose(feet.after(3.0, *pressed), (1.0, 0.0, 0.8, 0.24))
+    beyond = rest + 1.1 * (pressed - rest)
+    np.testing.assert_allclose(feet.after(1.0, *beyond), (1.0, 0.0, 0.8, 0.24))
+    np.testing.assert_allclose(feet.after(3.0, *(rest - 0.1 * (pressed - rest))), BASE.home)
+
+
 def test_a_tap_at_rest_reverses_and_moves_nothing() -> None:
     feet = Feet()
     feet.after(0.1)

@@ -87,6 +87,22 @@ def test_mirror_loss_makes_the_policy_symmetric() -> None:
     assert after[5.0] < 0.5 * after[0.0]
 
 
+def test_mirrored_samples_teach_the_other_leg() -> None:
+    torch.set_num_threads(1)
+    right = {}
+    for samples_too in (False, True):
+        config = replace(SMALL, mirror_samples=samples_too, mirror_loss=0.0)
+        learner, rng = Learner(config, 0), np.random.default_rng(0)
+        for k in range(10):
+            samples = toy_batch(learner, rng)
+            samples.reward[:] = -np.square(samples.action[..., 3] - 1.0)  # only the left knee is rewarded
+            learner.update(samples, k)
+        means = networks(learner).act(samples.observation[0])
+        assert means[:, 3].mean() > 0.3
+        right[samples_too] = float(means[:, 9].mean())
+    assert right[True] > 0.3 > 0.15 > abs(right[False])
+
+
 def test_workers_networks_are_the_learners() -> None:
     learner, rng = Learner(SMALL, 3), np.random.default_rng(0)
     learner.normaliser.update(rng.normal(2, 3, (100, N_CRITIC)).astype(np.float32))
