@@ -13,7 +13,6 @@ from telerig.policies.body.train import commands, observe, pose
 from telerig.policies.body.train.config import BodyConfig
 from telerig.policies.body.train.joints import ANKLE_PITCH, HIP_PITCH, JOINTS, KNEE, LEGS, N_LEGS, UPPER, UPPER_HOME
 from telerig.policies.body.train.pose import HeightTable
-from telerig.policies.body.train.response import LOW_M, UPRIGHT_M
 
 Floats = NDArray[np.float64]
 
@@ -98,8 +97,8 @@ def _commands(config: BodyConfig, responses: Mapping[str, Mapping[str, Any]]) ->
     for name, bounds, slew, stop in zip(("vx", "vy", "yaw_rate"), ranges, config.slew, commands.ROLL_OUT, strict=False):
         found[name] = {"range": list(bounds), "slew": slew, "stop_below": float(stop)}
         found[name] |= responses.get(name, {})
-    low = {"low_heights": [UPRIGHT_M, LOW_M]} if any("response_low" in own for own in responses.values()) else {}
-    return low | found | {"height": {"range": list(config.height_stand), "home": STAND_M, "slew": config.slew[3]}}
+    height = {"range": list(config.height_stand), "home": STAND_M, "slew": config.slew[3]}
+    return dict(responses.get("command", {})) | found | {"height": height}
 
 
 def _poses(table: HeightTable) -> dict[str, list[float]]:

@@ -139,7 +139,7 @@ def export_body(
 
 def measured_responses(
     trained: Trained, robots: int = 8, processes: int = 0, done: Callable[[float], None] = lambda share: None
-) -> dict[str, dict[str, list[list[float]]]]:
+) -> dict[str, dict[str, Any]]:
     """What the policy achieves of its commands in the full model, arms sweeping, other seeds than the evaluation's.
 
     :param processes: 0: one a core.  :param done: told the share that is over.

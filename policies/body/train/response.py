@@ -18,10 +18,13 @@ from telerig.policies.body.train.config import BodyConfig
 
 SHARES = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0)  # of a command's range
 AXES = ("vx", "vy", "yaw_rate")
-UPRIGHT_M, LOW_M = 0.70, 0.50  # strides reach as far as upright down to the first; at 0.60 m they are an eighth short
+LOW_M, MIDDLE_M = 0.50, 0.60  # strides reach less far in a deep squat; from which height on is measured half way down
+UPRIGHT_M = 0.70  # taken for that height where nothing was measured half way
+SQUAT_M_S = 0.4  # the speed that has to come out right half way down
 AHEAD_M_S = 0.4  # people turn on the spot, and while they walk:
 WEIGHTS = (2 / 3, 1 / 3)  # what a turn achieves is a mean of both; on the spot the errors are larger
 DIGITS = 4
+MIDDLE = "response_middle"  # decides where the other two are mixed; not itself in a manifest
 UP_SHARE = 0.95  # robots that must stay up for a figure to count
 
 
@@ -37,13 +40,14 @@ class Point:
 
 
 def points(config: BodyConfig) -> list[Point]:
-    """What is measured: both directions of ``vx``, upright and low; ``vy`` and ``yaw_rate`` to the left.
+    """What is measured: both directions of ``vx``, upright and low, forward also half way; ``vy`` and ``yaw_rate`` to the left.
 
     Left is taken to be as right: telerig trains with mirror symmetry.
     """
     curves = [
         ("vx", "response", config.vx[1], STAND_M), ("vx", "response_back", config.vx[0], STAND_M),
         ("vx", "response_low", config.vx[1], LOW_M), ("vx", "response_low_back", config.vx[0], LOW_M),
+        ("vx", MIDDLE, config.vx[1], MIDDLE_M),
         ("vy", "response", config.vy[1], STAND_M), ("yaw_rate", "response", config.yaw[1], STAND_M),
     ]  # fmt: skip
     found = []
@@ -57,25 +61,43 @@ def points(config: BodyConfig) -> list[Point]:
     return [point for point in found if point.size > 0]
 
 
-def responses(
-    wanted: Sequence[Point], rows: Mapping[str, Mapping[str, Any]]
-) -> dict[str, dict[str, list[list[float]]]]:
-    """The manifest's ``response`` tables of each velocity, from the rows of ``evaluate`` by case.
+def responses(wanted: Sequence[Point], rows: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The manifest's ``response`` tables of each velocity, and under ``command`` the heights between which upright and low
+    ones are mixed, from the rows of ``evaluate`` by case.
 
     What achieves nothing is where a curve begins; it stops before the first figure that too few robots stayed up for, and
     leaves out those that do not rise.  An axis with no figure left is left out; where only going back has none, negative
     wishes are given as they are, and where none is had low, the upright ones count there too.
     """
-    found: dict[str, dict[str, list[list[float]]]] = {}
+    found: dict[str, dict[str, Any]] = {}
+    middle: list[list[float]] = []
     for axis, key in dict.fromkeys((p.axis, p.key) for p in wanted):
         own = [p for p in wanted if (p.axis, p.key) == (axis, key)]
         curve = _rising([[p.size, _achieved(p, rows)] for p in own])
+        if key == MIDDLE:
+            middle = curve
+            continue
         if len(curve) < 2 and key.endswith("_back"):
             curve = [[0.0, 0.0], [own[-1].size, own[-1].size]]
         needs = {"response_low": "response", "response_low_back": "response_low", "response_back": "response"}.get(key)
         if len(curve) > 1 and (needs is None or needs in found.get(axis, {})):
             found.setdefault(axis, {})[key] = curve
+    forward = found.get("vx", {})
+    if "response_low" in forward:
+        upright = _upright(forward["response"], middle, forward["response_low"])
+        found["command"] = {"low_heights": [upright, LOW_M]}
     return found
+
+
+def _upright(upright: Sequence[list[float]], middle: Sequence[list[float]], low: Sequence[list[float]]) -> float:
+    """Down to which height (m) upright figures hold, so that the mix at ``MIDDLE_M`` is what was measured there."""
+    if len(middle) < 2:
+        return UPRIGHT_M
+    speed = min(SQUAT_M_S, *(curve[-1][1] for curve in (upright, middle, low)))
+    at_top, at_middle, at_bottom = (np.interp(speed, *np.array(curve).T[::-1]) for curve in (upright, middle, low))
+    most = (STAND_M - MIDDLE_M) / (STAND_M - LOW_M)
+    share = np.clip((at_middle - at_top) / (at_bottom - at_top), 0.0, most) if at_bottom != at_top else 0.0
+    return round(float((MIDDLE_M - share * LOW_M) / (1.0 - share)), 3)
 
 
 def _achieved(point: Point, rows: Mapping[str, Mapping[str, Any]]) -> float:

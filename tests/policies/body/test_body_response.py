@@ -25,19 +25,20 @@ from telerig.policies.body.train.actor import layout
 from telerig.policies.body.train.config import BodyConfig, TrainConfig
 from telerig.policies.body.train.export import Trained, export_body, measured_responses
 from telerig.policies.body.train.observe import N_CRITIC
-from telerig.policies.body.train.response import LOW_M, UPRIGHT_M, points, responses
+from telerig.policies.body.train.response import LOW_M, MIDDLE_M, SQUAT_M_S, UPRIGHT_M, points, responses
 
 CONFIG = BodyConfig()
 AXES = ("vx", "vy", "yaw_rate")
 
 
+BENDS_M = 0.67  # from which height on it is slower
 Measures = Callable[[Case], Mapping[str, Any]]
 
 
 def achieved(axis: str, asked: float, height: float = STAND_M, walking: bool = False) -> float:
     """A policy that is slow ahead, slower low, fast back, saturates sideways and turns less well while it walks."""
     if axis == "vx":
-        low = np.clip((UPRIGHT_M - height) / (UPRIGHT_M - LOW_M), 0, 1)
+        low = np.clip((BENDS_M - height) / (BENDS_M - LOW_M), 0, 1)
         return (0.8 - 0.3 * low) * asked if asked > 0 else (1.2 - 0.5 * low) * asked
     if axis == "yaw_rate":
         return (1.1 if walking else 1.25) * asked
@@ -49,7 +50,7 @@ def measure(case: Case, up: int = 20) -> Mapping[str, Any]:
     return {"n": 20, "up": up, **{a: achieved(a, v, height, walking) for a, v in zip(AXES, case.command, strict=False)}}
 
 
-def found_by(told: Measures) -> dict[str, dict[str, list[list[float]]]]:
+def found_by(told: Measures) -> dict[str, dict[str, Any]]:
     wanted = points(CONFIG)
     return responses(wanted, {case.name: told(case) for point in wanted for case in point.cases})
 
@@ -60,7 +61,7 @@ def shaper() -> CommandShaper:
         axis: {"range": list(bounds), **found[axis]}
         for axis, bounds in zip(AXES, (CONFIG.vx, CONFIG.vy, CONFIG.yaw), strict=True)
     }
-    items |= {"low_heights": [UPRIGHT_M, LOW_M], "height": {"range": [0.32, STAND_M], "home": STAND_M}}
+    items |= found["command"] | {"height": {"range": [0.32, STAND_M], "home": STAND_M}}
     return CommandShaper(CommandTable.model_validate(items), 50)
 
 
@@ -84,7 +85,7 @@ def test_the_wish_comes_out_both_ways(axis: str, share: float) -> None:
 @given(st.floats(-0.31, 0.47).filter(lambda wish: abs(wish) > 0.02), st.floats(-1.4, 1.2))
 @settings(max_examples=80, deadline=None)
 def test_in_a_squat_the_wish_comes_out_too(wish: float, low: float) -> None:
-    height = UPRIGHT_M - low * (UPRIGHT_M - LOW_M)
+    height = BENDS_M - low * (BENDS_M - LOW_M)
     came_out = achieved("vx", sent(wish, "vx", height), height)
     assert came_out == pytest.approx(wish, rel=0.08 if 0 < low < 1 else 0.01)
 
@@ -123,7 +124,28 @@ def test_where_a_curve_has_no_figure_no_other_is_taken_for_it() -> None:
     def falls_low(case: Case) -> Mapping[str, Any]:
         return measure(case, up=20 if case.command[3] > LOW_M else 0)
 
-    assert set(found_by(falls_low)["vx"]) == {"response", "response_back"}
+    found = found_by(falls_low)
+    assert set(found["vx"]) == {"response", "response_back"}
+    assert "command" not in found
+
+
+def test_half_way_down_the_speed_comes_out_as_it_was_measured_there() -> None:
+    came_out = achieved("vx", sent(SQUAT_M_S, "vx", MIDDLE_M), MIDDLE_M)
+    assert came_out == pytest.approx(SQUAT_M_S, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("factor", "upright"),
+    [(0.8, MIDDLE_M), (0.9, MIDDLE_M), (0.5, STAND_M), (0.4, STAND_M), (None, UPRIGHT_M)],
+    ids=["as upright", "faster", "as low", "slower", "all fall"],
+)
+def test_from_which_height_on_strides_are_short_is_found_half_way_down(factor: float | None, upright: float) -> None:
+    def bends(case: Case) -> Mapping[str, Any]:
+        if case.command[3] != MIDDLE_M:
+            return measure(case)
+        return {**measure(case, up=20 if factor else 0), "vx": (factor or 1.0) * case.command[0]}
+
+    assert found_by(bends)["command"]["low_heights"] == pytest.approx([upright, LOW_M], abs=2e-3)
 
 
 def test_a_dead_band_is_where_a_curve_begins() -> None:
@@ -181,7 +203,7 @@ def test_what_was_measured_stands_in_the_exported_manifest(tmp_path: Path) -> No
     assert [list(pair) for pair in command.vx.response] == found["vx"]["response"]
     assert command.vx.response_back != command.vx.response
     assert command.vy.response_back == ()
-    assert command.low_heights == (UPRIGHT_M, LOW_M)
+    assert command.low_heights == tuple(found["command"]["low_heights"])
     assert [list(pair) for pair in command.vx.response_low] == found["vx"]["response_low"]
     assert body_policy(str(tmp_path / "measured" / "toy.toml"), load_embodiment("g1_like")) is not None
     plain = (tmp_path / "plain" / "toy.toml").read_text()
