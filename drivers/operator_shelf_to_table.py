@@ -28,6 +28,7 @@ DT = THINK_NS / 1e9
 DONE = object()
 AHEAD_S, TURN_AHEAD_S = 0.25, 0.4  # what is seen is old, and a robot does not stop at once: the operator allows for it
 SPEED_S = 0.3  # over which a speed is seen
+LEAN_S, SWAY_S = 0.1, 2.0  # over which a lean is followed, standing and walking
 AT_SHELF, AT_TABLE = 0.38, 0.375  # m, pelvis to the box or the disc
 CLEAR = 0.55  # m, pelvis to the shelf's box: far enough to turn
 SQUAT = 0.53  # m
@@ -166,13 +167,19 @@ class ShelfToTableOperator:
 
     def _keep(self) -> None:
         """Hands stay where they are in the walker's frame."""
-        self._hands.lean = self._sight.lean
+        self._lean()
         self._hands.reach(DT)
+
+    def _lean(self) -> None:
+        """Hands go with the walker's lean; its sway in a stride is seen too late to be made good for: arms would rub the box."""
+        walks = self._feet.speed.command != 0.0 or self._feet.yaw.command != 0.0
+        share = DT / (SWAY_S if walks else LEAN_S)
+        self._hands.lean = self._hands.lean + share * (self._sight.lean - self._hands.lean)
 
     def _move(self, box: Callable[[], Vector], spread: float, grip: float, speed: float) -> Iterator[None]:
         """Hands to either side of where the box is, or is to be, in the walker's frame."""
         for _ in self._hands.move(DT, lambda: box() + _GRIP, spread, grip, speed * self._pace):
-            self._hands.lean = self._sight.lean
+            self._lean()
             yield
 
     def _seen(self, place: Vector, direction: float, distance: float) -> Seen:
