@@ -91,6 +91,24 @@ def test_a_new_scene_ends_what_was_begun_in_the_last_one() -> None:
     assert puppet.presses == 2
 
 
+def test_hands_follow_a_lean_and_not_the_sway_of_a_stride() -> None:
+    """What is seen of the sway is 150 ms old: arms that made good for it would move when the pelvis does not."""
+    puppet, operator = Puppet(0), ShelfToTableOperator(0)
+    until(puppet, operator, "walk to the table")
+    lean = rotation_about((0, 1, 0), 0.1)
+
+    def leans() -> float:
+        return float(operator._hands.lean[2, 0])
+
+    for walks, least, most in ((True, 0.0, 0.02), (False, 0.09, 0.1)):
+        operator._hands.lean = np.eye(3)
+        operator._feet.speed.command, operator._feet.yaw.command = (0.3 if walks else 0.0), 0.0
+        for _ in range(20):  # 0.4 s
+            operator._sight.lean = lean
+            operator._lean()
+        assert least <= abs(leans()) <= most
+
+
 def test_it_looks_at_a_new_scene_before_it_begins() -> None:
     puppet, operator = Puppet(2), ShelfToTableOperator(2)
     until(puppet, operator, "", 1)
