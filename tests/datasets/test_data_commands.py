@@ -77,6 +77,11 @@ def test_info_says_what_to_do_about_a_log_that_was_cut_short(session, tmp_path):
             assert f"telerig repair {path}" in last(call(info, path, "--json"))["hint"]
         assert last(call(info, copy, "--json"))["unclosed"] == [log.name]
         assert "hint" not in last(call(info, copy / "episodes" / "000001.mcap", "--json"))
+    copy = shutil.copytree(session, tmp_path / "more")
+    (copy / "episodes" / "000001.json").unlink()
+    discarded = copy / "bin" / "000003.mcap"
+    discarded.write_bytes(discarded.read_bytes()[:-1])
+    assert last(call(info, copy, "--json"))["unclosed"] == ["000001.mcap", "000003.mcap"]
 
 
 def test_repair_of_files_and_sessions(session, tmp_path):

@@ -100,13 +100,22 @@ def test_hands_follow_a_lean_and_not_the_sway_of_a_stride() -> None:
     def leans() -> float:
         return float(operator._hands.lean[2, 0])
 
-    for walks, least, most in ((True, 0.0, 0.02), (False, 0.09, 0.1)):
-        operator._hands.lean = np.eye(3)
-        operator._feet.speed.command, operator._feet.yaw.command = (0.3 if walks else 0.0), 0.0
-        for _ in range(20):  # 0.4 s
-            operator._sight.lean = lean
-            operator._lean()
+    moving = operator._move(lambda: operator._held(), operator._hands.spread, 1.0, 0.1)
+    cases = (
+        (0.3, 0.0, 0.4, 0.01, 0.02),
+        (0.0, 0.3, 0.4, 0.01, 0.02),
+        (0.3, 0.0, 6.0, 0.09, 0.1),
+        (0.0, 0.0, 0.4, 0.09, 0.1),
+    )
+    for speed, yaw, seconds, least, most in cases:
+        operator._hands.lean, operator._sight.lean = np.eye(3), lean
+        operator._feet.speed.command, operator._feet.yaw.command = speed, yaw
+        for _ in range(round(seconds / module.DT)):
+            operator._keep()
         assert least <= abs(leans()) <= most
+    operator._hands.lean = np.eye(3)
+    next(iter(moving))
+    assert abs(leans()) > 0.0
 
 
 def test_it_looks_at_a_new_scene_before_it_begins() -> None:

@@ -19,7 +19,8 @@ from telerig.policies.body.train.config import BodyConfig
 SHARES = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0)  # of a command's range
 AXES = ("vx", "vy", "yaw_rate")
 LOW_M, MIDDLE_M = 0.50, 0.60  # strides reach less far in a deep squat; from which height on is measured half way down
-UPRIGHT_M = 0.70  # taken for that height where nothing was measured half way
+UPRIGHT_M = 0.70  # taken for that height where nothing was measured half way, or upright and low are alike:
+ALIKE = 0.03  # of the speed
 SQUAT_M_S = 0.4  # the speed that has to come out right half way down
 AHEAD_M_S = 0.4  # people turn on the spot, and while they walk:
 WEIGHTS = (2 / 3, 1 / 3)  # what a turn achieves is a mean of both; on the spot the errors are larger
@@ -95,8 +96,10 @@ def _upright(upright: Sequence[list[float]], middle: Sequence[list[float]], low:
         return UPRIGHT_M
     speed = min(SQUAT_M_S, *(curve[-1][1] for curve in (upright, middle, low)))
     at_top, at_middle, at_bottom = (np.interp(speed, *np.array(curve).T[::-1]) for curve in (upright, middle, low))
+    if abs(at_bottom - at_top) < ALIKE * speed:
+        return UPRIGHT_M
     most = (STAND_M - MIDDLE_M) / (STAND_M - LOW_M)
-    share = np.clip((at_middle - at_top) / (at_bottom - at_top), 0.0, most) if at_bottom != at_top else 0.0
+    share = np.clip((at_middle - at_top) / (at_bottom - at_top), 0.0, most)
     return round(float((MIDDLE_M - share * LOW_M) / (1.0 - share)), 3)
 
 

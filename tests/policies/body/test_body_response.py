@@ -148,6 +148,23 @@ def test_from_which_height_on_strides_are_short_is_found_half_way_down(factor: f
     assert found_by(bends)["command"]["low_heights"] == pytest.approx([upright, LOW_M], abs=2e-3)
 
 
+def test_where_upright_and_low_are_alike_half_way_tells_nothing() -> None:
+    def alike(case: Case) -> Mapping[str, Any]:
+        low = {LOW_M: 0.801, MIDDLE_M: 0.78}.get(case.command[3], 0.8)
+        return {**measure(case), "vx": low * case.command[0]}
+
+    assert found_by(alike)["command"]["low_heights"] == [UPRIGHT_M, LOW_M]
+
+
+def test_a_squat_in_which_it_is_faster_is_mixed_in_too() -> None:
+    def faster(case: Case) -> Mapping[str, Any]:
+        return {**measure(case), "vx": {LOW_M: 1.0, MIDDLE_M: 0.9}.get(case.command[3], 0.8) * case.command[0]}
+
+    upright, low = found_by(faster)["command"]["low_heights"]
+    assert low == LOW_M
+    assert MIDDLE_M < upright < STAND_M
+
+
 def test_a_dead_band_is_where_a_curve_begins() -> None:
     def drifts(case: Case) -> Mapping[str, Any]:
         return {**measure(case), "vx": case.command[0] - 0.06}
