@@ -42,9 +42,8 @@ class PolicyLegs:
         self.heights = height.range if height is not None else (legs.height, legs.height)
         self._sent = self._home.copy()
         n, m = len(legs.joints), len(legs.joints) + len(legs.rigid)
-        self._legs, self._upper = slice(0, n), slice(m, m + len(upper))  # in the arrays below, rigid joints in between
+        self._rigid, self._still = np.array(list(legs.rigid.values()), np.float64), np.zeros(m - n)
         self._position, self._velocity, self._executed = (np.zeros(m + len(upper)) for _ in range(3))
-        self._position[n:m] = self._executed[n:m] = list(legs.rigid.values())
         self._takes = [COMMANDS.index(name) for name in manifest.command.names]
 
     def reset(self) -> None:
@@ -62,10 +61,9 @@ class PolicyLegs:
 
         :raises TelerigError: something is not finite.
         """
-        legs, upper = self._legs, self._upper
-        self._position[legs], self._position[upper] = measured.position, measured.upper_position
-        self._velocity[legs], self._velocity[upper] = measured.velocity, measured.upper_velocity
-        self._executed[legs], self._executed[upper] = self._sent, measured.upper_sent
+        np.concatenate((measured.position, self._rigid, measured.upper_position), out=self._position)
+        np.concatenate((measured.velocity, self._still, measured.upper_velocity), out=self._velocity)
+        np.concatenate((self._sent, self._rigid, measured.upper_sent), out=self._executed)
         gravity = projected_gravity(measured.attitude)
         state = BodyState(self._position, self._velocity, measured.angular_velocity, gravity)
         found = self.policy.step(state, wish, self._executed, periods, urgent)
