@@ -17,7 +17,7 @@ from telerig.datasets.rawlog_columns import Columns
 from telerig.datasets.rawlog_reader import RawLog
 from telerig.datasets.roles import Roles
 from telerig.hardware import events
-from telerig.hardware.commands import Mode, Source
+from telerig.hardware.commands import Mode, Source, is_command_stream
 from telerig.hardware.embodiment import Embodiment
 from telerig.hardware.errors import DataError
 from telerig.hardware.specs import StreamSpec
@@ -88,7 +88,7 @@ def assemble(log: RawLog, roles: Roles, options: BuildOptions, embodiment: Embod
     required += list(roles.depths.values()) if options.depth else []
     loaded = {name: log.columns(name) for name in dict.fromkeys((*roles.numeric, *required))}
     loaded = {name: columns for name, columns in loaded.items() if len(columns) or name in required}
-    moving = {name: _moving(loaded[name]) for name in loaded if "mode" in loaded[name].fields}
+    moving = {name: _moving(loaded[name]) for name in loaded if is_command_stream(log.specs[name])}
     basis = {name: moving.get(name, columns) for name, columns in loaded.items()}
     empty = [name for name in required if not len(basis[name])]
     if empty:

@@ -111,6 +111,11 @@ def command_stream(target: TargetSpec, kind: str, rate_hz: float) -> StreamSpec:
     return StreamSpec(f"{target.name}/{kind}", fields, rate_hz)
 
 
+def is_command_stream(spec: StreamSpec) -> bool:
+    """Whether commands travel on it (:func:`command_stream`): others may have a ``mode`` too, of another meaning."""
+    return {"data", "mode", "source", "command_seq"} <= {a.name for a in spec.arrays}
+
+
 def applied_stream(target: TargetSpec, rate_hz: float) -> StreamSpec:
     """What the actuator's worker put on the bus: which command, what it became, and why it differs if it does.
 

@@ -76,13 +76,14 @@ class Tree:
     def _joints(self) -> _Joints:
         return _Joints([j for b in self.bodies for j in b.joints])
 
-    def forward(self, q: Mapping[str, ArrayLike]) -> Array:
+    def forward(self, q: Mapping[str, ArrayLike], root: Array | None = None) -> Array:
         """Every body's pose in the world for T joint vectors.
 
         :param q: joint → (T,) rad or m, or one number for all; a joint that is not named stands at 0.
+        :param root: (T, 4, 4): where a floating root is; without it, it is held.
         :returns: (bodies, T, 4, 4).
         """
-        count = max((np.size(v) for v in q.values() if np.ndim(v)), default=1)
+        count = max((np.size(v) for v in q.values() if np.ndim(v)), default=1 if root is None else len(root))
         values = np.zeros((len(self._joints.names), count))
         for i, name in enumerate(self._joints.names):
             if name in q:
@@ -91,6 +92,8 @@ class Tree:
         out = np.empty((len(self.bodies), count, 4, 4))
         for i, body in enumerate(self.bodies):
             frame = body.transform if body.parent < 0 else out[body.parent] @ body.transform
+            if body.floats and root is not None:
+                frame = root
             for _ in body.joints:
                 frame = frame @ next(motions)
             out[i] = frame

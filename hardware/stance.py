@@ -31,8 +31,8 @@ class Stance:
         self._take = [np.array([joints.index(j) for j in c.joints], np.intp) for c in self._chains]
 
     def soles(self, legs: Array) -> Array:
-        """Poses of the soles in the pelvis' frame, ``(feet, 4, 4)``; ``legs`` ``(n,)`` rad."""
-        return np.array([c.forward(legs[t]) for c, t in zip(self._chains, self._take, strict=True)])
+        """Poses of the soles in the pelvis' frame, ``(feet, ..., 4, 4)``; ``legs`` ``(..., n)`` rad."""
+        return np.array([c.forward(legs[..., t]) for c, t in zip(self._chains, self._take, strict=True)])
 
     def upright(self, legs: Array) -> Array:
         """The vertical in the pelvis' axes (3,) if the soles of this pose lay flat."""

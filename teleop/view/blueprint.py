@@ -55,12 +55,14 @@ def _cameras(rrb: Any, cameras: tuple[Camera, ...]) -> Any:
 
 
 def _robot(rrb: Any, robot: RobotModel) -> Any:
-    """Seen from the front, from its right, a little from above."""
+    """Seen from the front, from its right, a little from above; a robot that walks, and nobody knows where, is followed."""
     middle, size = robot.span
-    eye = middle + size * np.array([0.82, -0.44, 0.42])
+    eye: dict[str, Any] = {"position": middle + size * np.array([0.82, -0.44, 0.42]), "look_target": middle}
+    if robot.walker is not None and robot.lost:
+        eye = {"tracking_entity": robot.walker}  # with a position of its own it would stay behind
     return rrb.Spatial3DView(
         origin=ROOT, name="Robot (solid: measured)",
-        eye_controls=rrb.EyeControls3D(position=eye, look_target=middle, eye_up=(0.0, 0.0, 1.0)),
+        eye_controls=rrb.EyeControls3D(eye_up=(0.0, 0.0, 1.0), **eye),
         background=(32, 36, 42), line_grid=rrb.LineGrid3D(visible=True, spacing=0.25),
     )  # fmt: skip
 

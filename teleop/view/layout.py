@@ -5,12 +5,13 @@ The same for a log, a dataset's episode and a running session, so that all three
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from telerig.datasets.rawlog_schema import DEPTH_MEDIA_TYPE
 from telerig.datasets.roles import PROCESSES
 from telerig.hardware.embodiment import Embodiment
+from telerig.hardware.legs import legs_of
 from telerig.hardware.specs import StreamSpec
 
 KINDS = ("measured", "sent", "intended")  # what is drawn last lies on top, so the thickest line comes first
@@ -65,6 +66,7 @@ class Layout:
 
     ``groups``: joint curves, right before left; ``sensors``: the operator's devices and whatever else is numeric;
     ``poses``: measured joints; ``wishes``: those intended and sent;
+    ``walks``: of a robot on its own feet, the stream that tells its legs (one of ``poses``) and attitude, else "";
     ``health``: device streams and their nominal rates (Hz); ``events``: streams of events.
     """
 
@@ -77,6 +79,7 @@ class Layout:
     states: bool = False
     embodiment: Embodiment | None = None
     wishes: Mapping[str, tuple[Pose, ...]] = field(default_factory=dict)
+    walks: str = ""
 
     @property
     def plots(self) -> tuple[Plot, ...]:
@@ -98,24 +101,50 @@ def plan_layout(specs: Mapping[str, StreamSpec], embodiment: Embodiment | None) 
         kind: tuple(Pose(n, "data", targets[t]) for t, m in measured.items() if m and (n := f"{t}/{kind}") in specs)
         for kind in ("intended", "sent")
     }
+    legs = _legs(numeric.values(), embodiment)
     shown = {line.stream for p in groups for line in p.lines} | {p.stream for p in poses}
     rest = [s for n, s in sorted(numeric.items()) if n not in shown and n.rsplit("/", 1)[-1] not in _COMMANDS]
     watched = {n: s for n, s in flowing.items() if n.rsplit("/", 1)[-1] not in _COMMANDS and s.rate_hz > 1}
     return Layout(
-        tuple(sorted(groups, key=_order)),
+        (*sorted(groups, key=_order), *sorted(_leg_plots(legs, specs, embodiment), key=_order)),
         tuple(p for s in rest for p in _sensor_plots(s)),
         tuple(_cameras(flowing)),
-        tuple(dict.fromkeys(poses)),
+        tuple(dict.fromkeys((*poses, *((legs,) if legs else ())))),
         tuple((n, s.rate_hz) for n, s in watched.items()),
         tuple(n for n in specs if n.endswith("/events")),
         STATE in specs,
         embodiment,
         {kind: found for kind, found in wishes.items() if found},
+        legs.stream if legs else "",
     )
 
 
 def _is_world(spec: StreamSpec) -> bool:
     return {"qpos", "qvel"} <= {a.name for a in spec.arrays}
+
+
+def _legs(numeric: Iterable[StreamSpec], robot: Embodiment | None) -> Pose | None:
+    """Where the legs of a robot that stands on its own feet are measured; None for any other robot."""
+    base = robot.base if robot is not None else None
+    if robot is None or base is None or not (base.get("feet") and base.get("body")):
+        return None
+    joints = legs_of(robot).joints
+    for spec in numeric:
+        fields = {a.name: a for a in spec.arrays}
+        if {"position", "attitude"} <= set(fields) and fields["position"].axes == joints:
+            return Pose(spec.name, "position", joints)
+    return None
+
+
+def _leg_plots(legs: Pose | None, specs: Mapping[str, StreamSpec], robot: Embodiment | None) -> list[Plot]:
+    """Legs as measured and as the body policy wants them; no agent commands them."""
+    if legs is None:
+        return []
+    own, every = legs.stream.rsplit("/", 1)[0], tuple(range(len(legs.names)))
+    lines = {"measured": Line("measured", legs.stream, legs.field, every)}
+    if f"{own}/balance" in specs:
+        lines["sent"] = Line("sent", f"{own}/balance", "target", every)
+    return _group_plots(f"{own}/legs", legs.names, lines, specs[legs.stream].array(legs.field).unit, robot)
 
 
 def _measured(numeric: Mapping[str, StreamSpec], target: str, joints: Sequence[str]) -> Line | None:
@@ -135,30 +164,36 @@ def _target_plots(
     specs: Mapping[str, StreamSpec],
     robot: Embodiment | None,
 ) -> list[Plot]:
-    """One plot a joint group of the embodiment; what belongs to no group stays in one plot of its own."""
+    """What an agent commands: one plot a joint group of the embodiment; what belongs to no group in one of its own."""
     lines = {k: Line(k, f"{target}/{k}", "data", tuple(range(len(joints)))) for k in ("sent", "intended")}
     lines = {k: line for k, line in lines.items() if line.stream in specs}
     if measured is not None:
         lines["measured"] = measured
+    return _group_plots(target, joints, lines, specs[f"{target}/sent"].array("data").unit, robot)
+
+
+def _group_plots(
+    target: str, joints: tuple[str, ...], lines: Mapping[str, Line], unit: str, robot: Embodiment | None
+) -> list[Plot]:
+    """``lines``: by their kind, each with all of these joints."""
     parts: list[tuple[str, tuple[str, ...]]] = []
     for group in robot.groups if robot is not None else ():
-        if set(group.joints) <= set(joints):
-            parts.append((group.name, group.joints))
+        if members := tuple(j for j in group.joints if j in joints):
+            parts.append((group.name, members))
     named = {j for _, names in parts for j in names}
     if rest := tuple(j for j in joints if j not in named):
         parts.append((target.rsplit("/", 1)[-1], rest))
     plots = []
-    for name, members in parts:
-        at = [joints.index(j) for j in members]
+    for name, those in parts:
+        at = [joints.index(j) for j in those]
         chosen = [lines[k] for k in KINDS if k in lines]
         picked = tuple(Line(c.kind, c.stream, c.field, tuple(c.columns[i] for i in at)) for c in chosen)
-        unit = specs[f"{target}/sent"].array("data").unit
         path = (
             f"curves/{name}"
             if target.split("/", 1)[0] in ("robot", name)
             else f"curves/{target.split('/', 1)[0]}_{name}"
         )
-        plots.append(Plot(path, plain(name).capitalize(), short_names(members, name), unit, picked))
+        plots.append(Plot(path, plain(name).capitalize(), short_names(those, name), unit, picked))
     return plots
 
 

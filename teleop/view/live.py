@@ -20,6 +20,7 @@ from telerig.teleop.view.layout import STATE, Layout, Line, Plot, Pose, plan_lay
 from telerig.teleop.view.painter import Painter
 from telerig.teleop.view.sdk import APPLICATION, load_rerun
 from telerig.teleop.view.source import About, Floats, read_embodiment, read_surroundings
+from telerig.teleop.view.walk import LiveWalk
 
 CURVES_NS = 250_000_000  # a column of samples costs as much as one
 HEALTH_NS = 500_000_000
@@ -56,6 +57,7 @@ class LiveView:
         self._curve_samples = {n: Collected(readers[n], CURVE_HZ) for n in self._lines}
         whole = [*self.layout.events, *([STATE] if self.layout.states else [])]
         self._samples = {n: Collected(readers[n]) for n in whole}
+        self._walk = self._follow()
         self._shown: dict[str, int] = {}
         self._state: State | None = None
         self._counts = {n: readers[n].written for n, _ in self.layout.health}
@@ -64,14 +66,25 @@ class LiveView:
     def _robot_name(self) -> str:
         return self.layout.embodiment.name if self.layout.embodiment else "unknown: not drawn"
 
+    def _follow(self) -> LiveWalk | None:
+        robot, stream = self._painter.robot, self.layout.walks
+        if robot is None or not robot.walks:
+            return None
+        legs = next(p.names for p in self.layout.poses if p.stream == stream)
+        return LiveWalk(Collected(self._readers[stream], CURVE_HZ), robot.follower(), legs)
+
     def collector(self) -> Collector:
         """Keeps what :meth:`step` will draw while it is busy; start it in a session that does not wait for the view."""
-        return Collector([*self._curve_samples.values(), *self._samples.values()])
+        return Collector(self._collected())
 
     @property
     def lost(self) -> int:
         """Samples that were overwritten before they could be drawn."""
-        return sum(c.lost for c in [*self._curve_samples.values(), *self._samples.values()])
+        return sum(c.lost for c in self._collected())
+
+    def _collected(self) -> list[Collected]:
+        walk = [self._walk.samples] if self._walk else []
+        return [*self._curve_samples.values(), *self._samples.values(), *walk]
 
     def step(self) -> None:
         """Log what is new."""
@@ -126,10 +139,11 @@ class LiveView:
         if robot is None or not joints:
             return
         self._painter.at(now)
-        measured = robot.poses(joints)
+        root = self._walk.step(joints) if self._walk else None
+        measured = robot.poses(joints, root)
         robot.move(self.rec, measured)
         for kind, overlay in self._painter.overlays.items():
-            overlay.move(self.rec, measured, robot.poses(wished(joints, self._joints(self.layout.wishes[kind]))))
+            overlay.move(self.rec, measured, robot.poses(wished(joints, self._joints(self.layout.wishes[kind])), root))
 
     def _joints(self, poses: Sequence[Pose]) -> dict[str, Floats]:
         """The newest value (1,) of every joint."""

@@ -57,13 +57,25 @@ def _poses(painter: Painter, source: Source) -> None:
     at = shown = _every(found[0][1], POSE_PERIOD_NS)
     if source.about.t_start < at[0]:  # lest bodies lie about at the origin until the first measurement
         shown, at = np.concatenate([[source.about.t_start], at]), np.concatenate([at[:1], at])
-    joints, times = _joints_at(at, found), painter.columns(shown)
-    measured = painter.robot.poses(joints)
+    joints, times, root = _joints_at(at, found), painter.columns(shown), _root(painter, source, at)
+    measured = painter.robot.poses(joints, root)
     painter.robot.move_along(painter.rec, times, measured)
     for kind, overlay in painter.overlays.items():
         wishes = [(w, *source.series(_whole(w, kind))) for w in painter.layout.wishes[kind]]
-        wanted = painter.robot.poses(wished(joints, _joints_at(at, wishes)))
+        wanted = painter.robot.poses(wished(joints, _joints_at(at, wishes)), root)
         overlay.move_along(painter.rec, times, measured, wanted)
+
+
+def _root(painter: Painter, source: Source, at: Instants) -> Floats | None:
+    """Where a robot that walks was, (T, 4, 4); None for one that is held."""
+    robot, stream = painter.robot, painter.layout.walks
+    if robot is None or not robot.walks:
+        return None
+    t, legs = source.series(next(_whole(p, "measured") for p in painter.layout.poses if p.stream == stream))
+    _, attitude = source.series(Line("measured", stream, "attitude", (0, 1, 2, 3)))
+    if not len(t):
+        return None
+    return robot.follower().follow(legs, attitude)[_rows(t, at)]
 
 
 def _whole(pose: Pose, kind: str) -> Line:
@@ -75,9 +87,14 @@ def _joints_at(at: Instants, found: Sequence[tuple[Pose, Instants, Floats]]) -> 
     out: dict[str, Floats] = {}
     for pose, t, values in found:
         if len(t):
-            rows = np.clip(np.searchsorted(t, at, "right") - 1, 0, len(t) - 1)
+            rows = _rows(t, at)
             out |= {name: values[rows, i] for i, name in enumerate(pose.names)}
     return out
+
+
+def _rows(t: Instants, at: Instants) -> Instants:
+    """Number of the newest of ``t`` at every instant (the first one before that)."""
+    return np.clip(np.searchsorted(t, at, "right") - 1, 0, len(t) - 1)
 
 
 def _every(t: Instants, period: int) -> Instants:

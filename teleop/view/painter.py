@@ -63,7 +63,7 @@ class Painter:
             self.note = "the robot cannot be drawn: the recording names no embodiment"
             return None
         try:
-            robot = RobotModel(self.layout.embodiment, around)
+            robot = RobotModel(self.layout.embodiment, around, bool(self.layout.walks))
         except ConfigError as error:
             self.note = str(error)
             return None
@@ -163,6 +163,8 @@ def _explain(about: About, layout: Layout) -> str:
     if layout.poses:
         told = ["measured", *(k for k in BODIES if k in layout.wishes)]
         lines += ["", "### Robot", "", *(f"- {BODIES[k]}" for k in told)]
+    if layout.walks:
+        lines += ["- it walks as its feet tell: its place drifts by some hundredths of its way"]
     kinds = {line.kind for p in layout.groups for line in p.lines}
     if kinds:
         lines += ["", "### Curves", "", "One colour a joint.", "", *(f"- {w}" for k, w in WORDS.items() if k in kinds)]

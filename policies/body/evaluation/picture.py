@@ -53,7 +53,7 @@ def _save(track: Track, name: str, embodiment: str, file: Path) -> None:
     tree = read_tree(robot.model_path)
     names = [j for g in robot.groups for j in g.joints]
     angles = {j: track.joints[:, i] for i, j in enumerate(names)}
-    poses = placed(tree.forward(angles), track.base)
+    poses = tree.forward(angles, roots(track.base))
     for body, pose in zip(tree.bodies, poses, strict=True):
         entity = f"robot/{body.name}"
         for kind, shapes in by_kind(body.shapes).items():
@@ -66,10 +66,9 @@ def _save(track: Track, name: str, embodiment: str, file: Path) -> None:
     rec.flush()
 
 
-def placed(poses: Floats, base: Floats) -> Floats:
-    """Body poses ``(bodies, T, 4, 4)`` of a robot whose root, the first body, is at ``base`` ``(T, 7)`` m, quaternion wxyz."""
-    root = np.zeros((len(base), 4, 4))
-    root[:, :3, :3] = [quaternion_to_matrix(q) for q in base[:, 3:7]]
-    root[:, :3, 3], root[:, 3, 3] = base[:, :3], 1.0
-    out: Floats = root @ np.linalg.inv(poses[0]) @ poses
+def roots(base: Floats) -> Floats:
+    """Poses ``(T, 4, 4)`` of a root at ``base`` ``(T, 7)`` m, quaternion wxyz."""
+    out = np.zeros((len(base), 4, 4))
+    out[:, :3, :3] = [quaternion_to_matrix(q) for q in base[:, 3:7]]
+    out[:, :3, 3], out[:, 3, 3] = base[:, :3], 1.0
     return out

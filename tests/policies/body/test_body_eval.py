@@ -235,9 +235,8 @@ def test_the_picture_shows_the_robot_where_it_was(idle: str, tmp_path: Path) -> 
     assert done.track is not None
     body = trial._body(idle, "", STAND.world)
     tree = read_tree(load_embodiment("g1_like").model_path)
-    poses = picture.placed(
-        tree.forward({j: done.track.joints[-1:, i] for i, j in enumerate(body.joints)}), done.track.base[-1:]
-    )
+    angles = {j: done.track.joints[-1:, i] for i, j in enumerate(body.joints)}
+    poses = tree.forward(angles, picture.roots(done.track.base[-1:]))
     import mujoco
 
     mujoco.mj_kinematics(body.model, body.data)  # the data are still those of the trial's end
