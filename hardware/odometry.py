@@ -20,24 +20,28 @@ LOWEST_M = 0.08  # of a robot that lies on the floor: soles tell nothing there
 class LegOdometry:
     """Follows one robot, from ``place`` on.
 
-    :param place: (2,) m, where its pelvis is at the first instant, in the world's axes.
+    :param place: (3,) m, where its pelvis is at first, in the world's axes; its soles tell how high it is.
     :param heading: what the attitude's heading is to be at the first instant, rad; None: as it is measured.
     :ivar pose: of the pelvis in the world at the newest instant (4, 4).
     """
 
-    def __init__(self, stance: Stance, place: tuple[float, float] = (0.0, 0.0), heading: float | None = None) -> None:
-        self._stance, self._heading = stance, heading
-        self._place = np.array(place, np.float64)
+    def __init__(
+        self, stance: Stance, place: tuple[float, float, float] = (0.0, 0.0, 0.0), heading: float | None = None
+    ) -> None:
+        self._stance, self._heading, self._start = stance, heading, np.array(place[:2], np.float64)
+        self._place = self._start.copy()
         self._turn: Array | None = np.eye(3) if heading is None else None
         self._bearing = 0
         self._feet: Array | None = None  # where the soles were, from the pelvis, in the world's axes
         self.pose = np.eye(4)
+        self.pose[:3, 3] = place
 
-    def follow(self, legs: Array, attitude: Array) -> Array:
+    def follow(self, legs: Array, attitude: Array, hangs: NDArray[np.bool_] | None = None) -> Array:
         """Poses of the pelvis in the world ``(T, 4, 4)``, z up from the floor, T instants further on.
 
         :param legs: ``(T, n)`` rad, all the robot's legs;  ``attitude``: ``(T, 4)`` wxyz.  Where one is not finite, the
-            robot stays where it was.
+            pelvis stays where it was.
+        :param hangs: ``(T,)``: nobody balances it, so it hangs where it began, whatever its legs do.
         """
         out = np.empty((len(legs), 4, 4))
         known = np.isfinite(legs).all(axis=1) & np.isfinite(attitude).all(axis=1) & (attitude != 0).any(axis=1)
@@ -46,6 +50,8 @@ class LegOdometry:
         feet = iter(np.einsum("tij,ftj->tfi", turned, soles))
         turns = iter(turned)
         for k, seen in enumerate(known):
+            if hangs is not None and hangs[k]:
+                self._place, self._feet, self._bearing = self._start.copy(), None, 0
             if seen:
                 self._step(next(turns), next(feet))
             out[k] = self.pose

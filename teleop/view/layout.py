@@ -5,8 +5,9 @@ The same for a log, a dataset's episode and a running session, so that all three
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from telerig.datasets.rawlog_schema import DEPTH_MEDIA_TYPE
 from telerig.datasets.roles import PROCESSES
@@ -67,6 +68,7 @@ class Layout:
     ``groups``: joint curves, right before left; ``sensors``: the operator's devices and whatever else is numeric;
     ``poses``: measured joints; ``wishes``: those intended and sent;
     ``walks``: of a robot on its own feet, the stream that tells its legs (one of ``poses``) and attitude, else "";
+    ``balance``: the one that tells whether it is kept up, else "";
     ``health``: device streams and their nominal rates (Hz); ``events``: streams of events.
     """
 
@@ -80,6 +82,7 @@ class Layout:
     embodiment: Embodiment | None = None
     wishes: Mapping[str, tuple[Pose, ...]] = field(default_factory=dict)
     walks: str = ""
+    balance: str = ""
 
     @property
     def plots(self) -> tuple[Plot, ...]:
@@ -102,12 +105,16 @@ def plan_layout(specs: Mapping[str, StreamSpec], embodiment: Embodiment | None) 
         for kind in ("intended", "sent")
     }
     legs = _legs(numeric.values(), embodiment)
-    shown = {line.stream for p in groups for line in p.lines} | {p.stream for p in poses}
+    shown = (
+        {line.stream for p in groups for line in p.lines} | {p.stream for p in poses} | {legs.stream if legs else ""}
+    )
+    groups = sorted(groups, key=_order) + sorted(_leg_plots(legs, specs, embodiment), key=_order)
+    drawn = {(line.stream, line.field) for p in groups for line in p.lines}
     rest = [s for n, s in sorted(numeric.items()) if n not in shown and n.rsplit("/", 1)[-1] not in _COMMANDS]
     watched = {n: s for n, s in flowing.items() if n.rsplit("/", 1)[-1] not in _COMMANDS and s.rate_hz > 1}
     return Layout(
-        (*sorted(groups, key=_order), *sorted(_leg_plots(legs, specs, embodiment), key=_order)),
-        tuple(p for s in rest for p in _sensor_plots(s)),
+        tuple(groups),
+        _sensors(rest, drawn),
         tuple(_cameras(flowing)),
         tuple(dict.fromkeys((*poses, *((legs,) if legs else ())))),
         tuple((n, s.rate_hz) for n, s in watched.items()),
@@ -116,6 +123,7 @@ def plan_layout(specs: Mapping[str, StreamSpec], embodiment: Embodiment | None) 
         embodiment,
         {kind: found for kind, found in wishes.items() if found},
         legs.stream if legs else "",
+        _balance(legs, specs),
     )
 
 
@@ -136,14 +144,20 @@ def _legs(numeric: Iterable[StreamSpec], robot: Embodiment | None) -> Pose | Non
     return None
 
 
+def _balance(legs: Pose | None, specs: Mapping[str, StreamSpec]) -> str:
+    """What the supervisor of these legs tells, "" where nobody does."""
+    name = f"{legs.stream.rsplit('/', 1)[0]}/balance" if legs is not None else ""
+    return name if name in specs else ""
+
+
 def _leg_plots(legs: Pose | None, specs: Mapping[str, StreamSpec], robot: Embodiment | None) -> list[Plot]:
     """Legs as measured and as the body policy wants them; no agent commands them."""
     if legs is None:
         return []
     own, every = legs.stream.rsplit("/", 1)[0], tuple(range(len(legs.names)))
     lines = {"measured": Line("measured", legs.stream, legs.field, every)}
-    if f"{own}/balance" in specs:
-        lines["sent"] = Line("sent", f"{own}/balance", "target", every)
+    if balance := _balance(legs, specs):
+        lines["sent"] = Line("sent", balance, "target", every)
     return _group_plots(f"{own}/legs", legs.names, lines, specs[legs.stream].array(legs.field).unit, robot)
 
 
@@ -201,6 +215,17 @@ def _order(plot: Plot) -> tuple[int, int]:
     """Right before left before the rest; the sort is stable, so otherwise the embodiment's order stays."""
     name = plot.path.rsplit("/", 1)[-1]
     return (0 if "right" in name else 1 if "left" in name else 2), (1 if name == "base" else 0)
+
+
+def _sensors(streams: Sequence[StreamSpec], drawn: Collection[tuple[str, str]]) -> tuple[Plot, ...]:
+    """What devices tell and is not drawn elsewhere (stream, field).
+
+    Where two streams of a device have a field of the same name, its path tells which it is.
+    """
+    plots = [p for s in streams for p in _sensor_plots(s) if (s.name, p.lines[0].field) not in drawn]
+    often = Counter(p.path for p in plots)
+    own = (p.path if often[p.path] == 1 else f"sensors/{p.lines[0].stream}/{p.lines[0].field}" for p in plots)
+    return tuple(replace(p, path=path) for p, path in zip(plots, own, strict=True))
 
 
 def _sensor_plots(spec: StreamSpec) -> list[Plot]:

@@ -71,11 +71,13 @@ class LiveView:
         if robot is None or not robot.walks:
             return None
         legs = next(p.names for p in self.layout.poses if p.stream == stream)
-        return LiveWalk(Collected(self._readers[stream], CURVE_HZ), robot.follower(), legs)
+        samples = Collected(self._readers[stream], CURVE_HZ)
+        return LiveWalk(samples, self._readers.get(self.layout.balance), robot.follower(), legs)
 
     def collector(self) -> Collector:
         """Keeps what :meth:`step` will draw while it is busy; start it in a session that does not wait for the view."""
-        return Collector(self._collected())
+        walk = [self._walk.samples] if self._walk else []
+        return Collector([*self._collected(), *walk])
 
     @property
     def lost(self) -> int:
@@ -83,8 +85,7 @@ class LiveView:
         return sum(c.lost for c in self._collected())
 
     def _collected(self) -> list[Collected]:
-        walk = [self._walk.samples] if self._walk else []
-        return [*self._curve_samples.values(), *self._samples.values(), *walk]
+        return [*self._curve_samples.values(), *self._samples.values()]
 
     def step(self) -> None:
         """Log what is new."""

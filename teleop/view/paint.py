@@ -11,7 +11,9 @@ from telerig.teleop.view.ghost import wished
 from telerig.teleop.view.layout import Line, Pose
 from telerig.teleop.view.painter import Painter
 from telerig.teleop.view.source import Floats, Instants, Source
+from telerig.teleop.view.walk import hangs
 
+STEP_PERIOD_NS = 20_000_000  # often enough for the steps of a robot that walks
 POSE_PERIOD_NS = 33_000_000  # as often as a screen shows it
 Advance = Callable[[float], None]
 
@@ -75,7 +77,12 @@ def _root(painter: Painter, source: Source, at: Instants) -> Floats | None:
     _, attitude = source.series(Line("measured", stream, "attitude", (0, 1, 2, 3)))
     if not len(t):
         return None
-    return robot.follower().follow(legs, attitude)[_rows(t, at)]
+    some = np.union1d(_rows(t, _every(t, STEP_PERIOD_NS)), _rows(t, at))  # the legs that are drawn are among them
+    t, hung = t[some], np.zeros(len(some), bool)
+    if painter.layout.balance:
+        told, states = source.series(Line("measured", painter.layout.balance, "state", (0,)))
+        hung = hangs(states[_rows(told, t), 0]) if len(told) else hung
+    return robot.follower().follow(legs[some], attitude[some], hung)[_rows(t, at)]
 
 
 def _whole(pose: Pose, kind: str) -> Line:

@@ -89,7 +89,13 @@ class Painter:
         """Everything that is logged once: explanations, names and colours of curves, the robot's shapes."""
         rr, rec = self._rr, self.rec
         rec.send_recording_name(about.name)
-        rec.log("about", rr.TextDocument(_explain(about, self.layout), media_type="text/markdown"), static=True)
+        rec.log(
+            "about",
+            rr.TextDocument(
+                _explain(about, self.layout, self.robot is not None and self.robot.walks), media_type="text/markdown"
+            ),
+            static=True,
+        )
         for plot in self.layout.plots:
             for line in plot.lines:
                 rec.log(_entity(plot, line), _series(plot.names, line.kind), static=True)
@@ -154,7 +160,7 @@ def _series(names: Sequence[str], kind: str) -> Any:
     )
 
 
-def _explain(about: About, layout: Layout) -> str:
+def _explain(about: About, layout: Layout, walks: bool) -> str:
     """The text beside the pictures."""
     facts: dict[str, str] = dict(about.facts)
     if about.t_end > about.t_start:
@@ -163,7 +169,7 @@ def _explain(about: About, layout: Layout) -> str:
     if layout.poses:
         told = ["measured", *(k for k in BODIES if k in layout.wishes)]
         lines += ["", "### Robot", "", *(f"- {BODIES[k]}" for k in told)]
-    if layout.walks:
+    if walks:
         lines += ["- it walks as its feet tell: its place drifts by some hundredths of its way"]
     kinds = {line.kind for p in layout.groups for line in p.lines}
     if kinds:

@@ -69,8 +69,8 @@ class RobotModel:
         An inertial unit's heading is the world's only where the world is known; elsewhere the robot begins facing x.
         """
         known = self._around is not None
-        at = next(b.transform for b in self.tree.bodies if b.floats)[:2, 3]
-        return LegOdometry(Stance(self._embodiment), (float(at[0]), float(at[1])), None if known else 0.0)
+        x, y, z = next(b.transform for b in self.tree.bodies if b.floats)[:3, 3]
+        return LegOdometry(Stance(self._embodiment), (float(x), float(y), float(z)), None if known else 0.0)
 
     def poses(self, joints: Mapping[str, NDArray[np.float64]], root: Array | None = None) -> Array:
         """(bodies, T, 4, 4) in the world; unmeasured joints (NaN, or not there at all) stand at home.

@@ -45,7 +45,7 @@ def soles(legs: np.ndarray, poses: np.ndarray) -> np.ndarray:
 @given(st.integers(0, 10**6))
 def test_one_sole_rests_on_the_floor_and_one_foot_does_not_slide(seed: int) -> None:
     legs, attitude = walk(seed)
-    feet = soles(legs, LegOdometry(STANCE, (1.0, -2.0)).follow(legs, attitude))
+    feet = soles(legs, LegOdometry(STANCE, (1.0, -2.0, 0.7)).follow(legs, attitude))
     np.testing.assert_allclose(feet[..., 2].min(axis=1), 0.0, atol=1e-12)
     slid = np.linalg.norm(np.diff(feet[..., :2], axis=0), axis=2)
     np.testing.assert_allclose(slid.min(axis=1), 0.0, atol=1e-12)
@@ -66,7 +66,7 @@ def test_a_walk_told_in_pieces_is_the_same_walk(seed: int, cuts: list[int]) -> N
 
 def test_it_begins_at_its_place_and_faces_as_it_was_asked_to() -> None:
     legs, attitude = walk(7)
-    measured, turned = LegOdometry(STANCE, (1.0, -2.0)), LegOdometry(STANCE, (0.0, 0.0), heading=0.5)
+    measured, turned = LegOdometry(STANCE, (1.0, -2.0, 0.7)), LegOdometry(STANCE, heading=0.5)
     a, b = measured.follow(legs, attitude), turned.follow(legs, attitude)
     np.testing.assert_allclose(a[0, :2, 3], (1.0, -2.0))
     assert np.arctan2(b[0, 1, 0], b[0, 0, 0]) == pytest.approx(0.5)
@@ -83,6 +83,24 @@ def test_while_nothing_is_measured_it_stays_where_it_was() -> None:
     assert (poses[20:30] == poses[19]).all()
     assert (poses[40:45] == poses[39]).all()
     assert (poses[30] != poses[29]).any()
+
+
+def test_before_anything_is_measured_it_is_at_its_place() -> None:
+    legs, attitude = walk(3, 4)
+    attitude[:2] = np.nan
+    poses = LegOdometry(STANCE, (1.0, -2.0, 0.7), heading=0.0).follow(legs, attitude)
+    np.testing.assert_array_equal(poses[:2, :3, 3], [[1.0, -2.0, 0.7]] * 2)
+    np.testing.assert_allclose(poses[2, :2, 3], (1.0, -2.0))
+
+
+def test_while_nobody_keeps_it_up_it_hangs_where_it_began() -> None:
+    legs, attitude = walk(5)
+    hangs = (np.arange(60) >= 30) & (np.arange(60) < 40)
+    poses = LegOdometry(STANCE, (1.0, -2.0, 0.7)).follow(legs, attitude, hangs)
+    assert np.linalg.norm(poses[29, :2, 3] - (1.0, -2.0)) > 0.01
+    np.testing.assert_array_equal(poses[30:40, :2, 3], [(1.0, -2.0)] * 10)
+    again = LegOdometry(STANCE, (1.0, -2.0, 0.7)).follow(legs[39:], attitude[39:])
+    np.testing.assert_allclose(poses[40:, :2, 3], again[1:, :2, 3], atol=1e-12)
 
 
 def test_a_robot_that_lies_on_its_face_is_not_in_the_floor() -> None:

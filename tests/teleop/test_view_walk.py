@@ -23,7 +23,7 @@ from telerig.hardware.samples import Sample
 from telerig.hardware.specs import ArraySpec, StreamSpec
 from telerig.hardware.stance import Stance
 from telerig.hardware.surroundings import Surroundings
-from telerig.teleop.plan import rig_facts
+from telerig.teleop.plan import all_streams, plan_devices, rig_facts
 from telerig.teleop.rig import load_rig
 from telerig.teleop.stream import LocalReader, LocalStream
 from telerig.teleop.view.blueprint import blueprint
@@ -59,11 +59,11 @@ def attitude(k: int) -> np.ndarray:
     return np.array([np.cos(half), 0.0, 0.0, np.sin(half)])
 
 
-def samples(k: int, now: int) -> list[Sample]:
+def samples(k: int, now: int, state: Balance = Balance.BALANCING) -> list[Sample]:
     command = Command(k, UPPER.name, Mode.JOINT_POSITION, np.array(UPPER.home), Source.OPERATOR, now, (now, now))
     body = {"position": legs(k), "attitude": attitude(k), "mode": np.uint8(LegMode.FOLLOW)}
     body |= {name: np.zeros(BODY.array(name).shape) for name in ("velocity", "effort", "angular_velocity")}
-    balance = {"state": np.uint8(Balance.BALANCING), "wish": np.zeros(4), "target": legs(k) + 0.1}
+    balance = {"state": np.uint8(state), "wish": np.zeros(4), "target": legs(k) + 0.1}
     balance |= {"tilt": np.float64(0.0), "gain": np.float64(1.0), "urgent": np.uint8(0)}
     return [
         Sample(STATE.name, now, now, {"position": np.array(UPPER.home)}),
@@ -107,7 +107,7 @@ def test_a_robot_that_walks_is_where_its_feet_have_taken_it(shown: dict[str, Row
     assert len(rows) == len(shown["/scene/measured/pelvis"]) == 31  # nothing of it stands still for all times
     for t, row in rows:
         assert t is not None
-        np.testing.assert_allclose(placed(row), way[round(t * 1e9 / PERIOD)], atol=1e-5)
+        np.testing.assert_allclose(placed(row), way[round(t * 1e9 / PERIOD)], atol=2e-3)  # some steps are skipped
     assert np.linalg.norm(way[-1, :2, 3] - way[0, :2, 3]) > 0.1
 
 
@@ -117,7 +117,8 @@ def test_its_feet_move_and_one_of_them_is_on_the_floor(shown: dict[str, Rows]) -
         k = round((t or 0.0) * 1e9 / PERIOD)
         poses = model.poses({j: np.array([v]) for j, v in zip(LEGS.joints, legs(k), strict=True)}, way[k : k + 1])
         foot = [b.name for b in model.tree.bodies].index("left_ankle_roll_link")
-        np.testing.assert_allclose(placed(row), poses[foot, 0], atol=1e-5)
+        np.testing.assert_allclose(placed(row), poses[foot, 0], atol=2e-3)
+        np.testing.assert_allclose(placed(row)[2], poses[foot, 0, 2], atol=1e-6)
         assert Stance(ROBOT).height(legs(k), np.array([0.0, 0.0, 1.0])) == pytest.approx(way[k, 2, 3])
 
 
@@ -155,6 +156,32 @@ def test_a_live_view_follows_it_too(shown: dict[str, Rows], tmp_path: Path) -> N
     assert live.lost == 0
 
 
+def test_a_robot_that_nobody_keeps_up_hangs_where_it_began(tmp_path: Path) -> None:
+    core = RecorderCore(tmp_path / "session", SPECS, SessionInfo("walk", embodiment_tables("g1_like"), 0), T0)
+    core.start(T0, "")
+    for k in range(TICKS):
+        for sample in samples(k, T0 + k * PERIOD, Balance.LIMP if k >= 160 else Balance.BALANCING):
+            core.take(sample.stream, [sample])
+    core.keep(T0 + TICKS * PERIOD, True)
+    core.close(T0 + TICKS * PERIOD)
+    convert_one(tmp_path / "session" / "episodes" / "000001.mcap", tmp_path / "out.rrd")
+    rows = moving(read(tmp_path / "out.rrd")["/scene/measured/pelvis"])
+    far = {(t or 0.0) >= 0.8: np.linalg.norm(placed(row)[:2, 3]) for t, row in rows}
+    assert far[False] > 0.05
+    assert far[True] == 0.0
+
+
+@pytest.mark.parametrize("name", ["homie_g1_walk", "g1_dds_walk"])
+def test_what_devices_tell_is_drawn_once_and_under_a_path_of_its_own(name: str) -> None:
+    rig = load_rig(RIG.with_name(f"{name}.toml"))
+    layout = plan_layout({s.name: s for s in all_streams(rig, plan_devices(rig))}, ROBOT)
+    paths = [p.path for p in layout.plots]
+    assert len(paths) == len(set(paths))
+    fields = [(line.stream, line.field) for p in layout.sensors for line in p.lines]
+    assert ("robot/balance", "tilt") in fields
+    assert not {("robot/balance", "target"), ("robot/body", "position")} & set(fields)
+
+
 def test_one_looks_at_all_that_it_walks_among_or_follows_it() -> None:
     around = Surroundings.from_json(rig_facts(load_rig(WALK))["surroundings"])
     middle, size = RobotModel(ROBOT, around, True).span
@@ -188,7 +215,10 @@ def test_a_dataset_s_episode_walks_as_its_log_does(session: Path, tmp_path: Path
         assert len(episode.array(f"native/{BODY.name}/position")) == TICKS
     assert convert_one(file, tmp_path / "out.rrd") == ""
     rows, way = moving(read(tmp_path / "out.rrd")["/scene/measured/pelvis"]), walked(known=True)
-    off = [np.abs(placed(row) - way).max(axis=(1, 2)).min() for _, row in rows]
+    found = [int(np.abs(way - placed(row)).max(axis=(1, 2)).argmin()) for _, row in rows]  # at which tick it was there
     assert len(rows) > 25
-    assert max(off) < 1e-5  # each is a place that it was at
-    np.testing.assert_allclose(placed(rows[0][1]), way[0], atol=1e-3)
+    assert found[0] == 0
+    assert found[-1] >= TICKS - 10
+    assert found == sorted(found)
+    for k, (_, row) in zip(found, rows, strict=True):
+        np.testing.assert_allclose(placed(row), way[k], atol=2e-3)

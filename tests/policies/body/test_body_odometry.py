@@ -26,7 +26,7 @@ def test_the_place_of_a_walking_robot_drifts_by_some_hundredths_of_its_way(name:
     assert track is not None
     names = [j for g in robot.groups for j in g.joints]
     legs = np.stack([track.joints[:, names.index(j)] for j in legs_of(robot).joints], axis=1)
-    start = (float(track.base[0, 0]), float(track.base[0, 1]))
+    start = (float(track.base[0, 0]), float(track.base[0, 1]), 0.0)
     found = LegOdometry(Stance(robot), start).follow(legs, track.base[:, 3:7])[:, :3, 3]
     went = np.linalg.norm(np.diff(track.base[:, :2], axis=0), axis=1).sum()
     off = found - track.base[:, :3]
