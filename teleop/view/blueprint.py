@@ -57,6 +57,7 @@ def _cameras(rrb: Any, cameras: tuple[Camera, ...]) -> Any:
 def _robot(rrb: Any, robot: RobotModel) -> Any:
     """Seen from the front, from its right, a little from above; a robot that walks, and nobody knows where, is followed."""
     middle, size = robot.span
+    size *= 0.85 if robot.walks else 1.0  # what it walks among is spread about, and may touch the edges
     eye: dict[str, Any] = {"position": middle + size * np.array([0.82, -0.44, 0.42]), "look_target": middle}
     if robot.walker is not None and robot.lost:
         eye = {"tracking_entity": robot.walker}  # with a position of its own it would stay behind
