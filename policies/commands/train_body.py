@@ -23,6 +23,9 @@ def train_body(
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Curves for TensorBoard too, in OUT/tensorboard.")
     ] = False,
+    pictures: Annotated[
+        bool, typer.Option("--pictures", help="A rerun recording of every case of each evaluation, in OUT/pictures.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print a summary as one JSON object, last line.")] = False,
 ) -> None:
     """Train the body policy in simulation, on processors alone.  Ctrl-C keeps what is learnt; --resume goes on with it."""
@@ -37,5 +40,5 @@ def train_body(
     from telerig.policies.commands.train_body_display import run_with_display
 
     ppo = replace(PpoConfig(), mirror_samples=mirror_samples, mirror_loss=mirror_loss)
-    run = RunConfig(out, resume, minutes, updates, processes, evaluate_every)
+    run = RunConfig(out, resume, minutes, updates, processes, evaluate_every, pictures)
     run_with_display(run, TrainConfig(seed=seed, ppo=ppo), json, tensorboard)

@@ -14,6 +14,7 @@ from telerig.hardware.errors import ConfigError
 from telerig.policies.body.evaluation.cases import ASKED_S, MEASURED_S, PUSH_S, STAND_M, Case
 from telerig.policies.body.evaluation.full_model import TIMESTEP_S, Body, World, compile_full
 from telerig.policies.body.evaluation.motions import Commands, UpperBody
+from telerig.policies.body.evaluation.track import Track
 from telerig.policies.body.load import body_policy, load_manifest
 from telerig.policies.body.manifest import Manifest
 from telerig.policies.body.reference import Reference
@@ -41,18 +42,6 @@ class Order:
     model: str = ""
     command: tuple[float, ...] = ()
     keep: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Track:
-    """How a trial went, at every control period: ``times`` (T,) s; ``base`` (T, 7) m, quaternion wxyz; ``joints`` (T, n) rad;
-    ``wish``, ``done`` (T, 4): vx, vy m/s in the heading frame, yaw rate rad/s, height m."""
-
-    times: Floats
-    base: Floats
-    joints: Floats
-    wish: Floats
-    done: Floats
 
 
 @dataclass(frozen=True, slots=True)

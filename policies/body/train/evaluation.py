@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from telerig.hardware.embodiment import Embodiment, load_embodiment
+from telerig.policies.body.evaluation.track import Track
 from telerig.policies.body.train import arms
 from telerig.policies.body.train.actor import Networks
 from telerig.policies.body.train.config import TrainConfig
 from telerig.policies.body.train.curriculum import FULL
 from telerig.policies.body.train.env import BodyEnv
-from telerig.policies.body.train.joints import UPPER_HOME
-from telerig.policies.body.train.observe import motion
+from telerig.policies.body.train.joints import JOINTS, UPPER_HOME
+from telerig.policies.body.train.observe import Motion, motion
 from telerig.policies.body.train.physics import Variant, compile_model
 from telerig.policies.body.train.pose import HeightTable
 
@@ -58,12 +60,34 @@ CASES = (
 )
 
 
+class Tracker:
+    """How the first robot of a case goes, period by period; joints that training leaves out stand at home."""
+
+    def __init__(self, robot: Embodiment) -> None:
+        names = [j for g in robot.groups for j in g.joints]
+        self._home = np.array([h for g in robot.groups for h in g.home], np.float64)
+        self._into = np.array([names.index(j) for j in JOINTS], np.intp)
+        self._rows: list[tuple[NDArray[np.float64], ...]] = []
+
+    def add(self, t: float, env: BodyEnv, now: Motion) -> None:
+        """At ``t`` s."""
+        joints = self._home.copy()
+        joints[self._into] = now.position[0]
+        done = np.array([now.velocity[0, 0], now.velocity[0, 1], now.yaw_rate[0], now.height[0]])
+        self._rows.append((np.array(t), env.physics.qpos[0, :7].copy(), joints, env.state.command[0].copy(), done))
+
+    def track(self) -> Track:
+        """All of it."""
+        return Track(*(np.array(column) for column in zip(*self._rows, strict=True)))
+
+
 class CaseEnv:
     """``robots`` nominal robots that do a case; differing in arms, small disturbances and action delay."""
 
     def __init__(self, config: TrainConfig, table: HeightTable, robots: int) -> None:
         body = replace(config.body, push_share=0.0)
         model = compile_model(body, Variant())
+        self._embodiment = load_embodiment(body.embodiment)
         self._env = BodyEnv(body, [model] * robots, np.random.default_rng(0), table)
 
     def prepare(self, case: Case, seed: int) -> BodyEnv:
@@ -84,9 +108,13 @@ class CaseEnv:
         env.observe()
         return env
 
-    def run(self, case: Case, networks: Networks, seed: int) -> dict[str, Any]:
-        """Robots still up, mean velocity and height of those, and what they should have been."""
+    def run(self, case: Case, networks: Networks, seed: int, keep: bool = False) -> dict[str, Any]:
+        """Robots still up, mean velocity and height of those, and what they should have been.
+
+        :param keep: also ``track``, how the first robot went (a :class:`Track`).
+        """
         env = self.prepare(case, seed)
+        tracker = Tracker(self._embodiment) if keep else None
         up = np.ones(env.n, np.bool_)
         sums, tilt = np.zeros((4, env.n)), np.zeros(env.n)
         for k in range(round(SECONDS / env.dt)):
@@ -99,10 +127,13 @@ class CaseEnv:
             mean = networks.act(env.state.observation)
             up &= ~env.step(mean.astype(np.float64), auto_reset=False).fell
             now = motion(env.physics.qpos, env.physics.qvel, env.physics.joints())
+            if tracker is not None:
+                tracker.add(t + env.dt, env, now)
             if t >= MEASURED_S:
                 sums += np.stack((now.velocity[:, 0], now.velocity[:, 1], now.yaw_rate, now.height))
                 tilt = np.maximum(tilt, np.degrees(np.arccos(np.clip(-now.gravity[:, 2], -1, 1))))
-        return {"n": env.n, "up": int(up.sum()), "asked": list(case.command), **_measured(sums, tilt, up, env.dt)}
+        row = {"n": env.n, "up": int(up.sum()), "asked": list(case.command), **_measured(sums, tilt, up, env.dt)}
+        return row if tracker is None else row | {"track": tracker.track()}
 
 
 def _measured(sums: NDArray[np.float64], tilt: NDArray[np.float64], up: NDArray[np.bool_], dt: float) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import torch
 
 from telerig.hardware.errors import ConfigError, DataError
 from telerig.hardware.protocols import Clock
+from telerig.policies.body.evaluation.picture import save_tracks
 from telerig.policies.body.train import storage
 from telerig.policies.body.train.config import TrainConfig
 from telerig.policies.body.train.curriculum import Curriculum
@@ -20,8 +21,10 @@ from telerig.policies.body.train.ppo import Learner, Samples
 from telerig.policies.body.train.shard import Tally
 from telerig.policies.body.train.workers import Workers
 from telerig.policies.training_run import software
+from telerig.teleop.view.sdk import load_rerun
 
 SAVE_EVERY_S = 120.0
+PICTURES = "pictures"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,7 @@ class RunConfig:
     """Where to and how long.  ``minutes`` and ``updates`` bound the whole run, resumed parts included.
 
     :param evaluate_every: updates between two evaluations, 0: never.
+    :param pictures: each evaluation leaves ``pictures/STEPS/CASE.rrd`` too, how the first robot of each case went.
     """
 
     out: Path
@@ -37,6 +41,7 @@ class RunConfig:
     updates: int | None = None
     processes: int = 0
     evaluate_every: int = 50
+    pictures: bool = False
 
     def __post_init__(self) -> None:
         if self.minutes is None and self.updates is None:
@@ -190,11 +195,15 @@ class Trainer:
 
     def _evaluate(self) -> None:
         start = self.clock.now()
-        self.evaluation = self.workers.evaluate(self.config.seed)
+        rows = self.workers.evaluate(self.config.seed, keep=self.run.pictures)
+        tracks = {name: row.pop("track") for name, row in rows.items() if "track" in row}
+        self.evaluation = rows
         self.spent.evaluate += (self.clock.now() - start) / 1e9
         line = {"update": self.update, "steps": self.steps, "seconds": round(self.seconds, 2), "cases": self.evaluation}
         storage.append(self.run.out / "evaluations.jsonl", line)
         storage.milestone(self.run.out, self.steps, self._model())
+        if tracks:
+            save_tracks(tracks, self.config.body.embodiment, self.run.out / PICTURES / f"{self.steps:012d}")
         self.hooks.evaluation(self.update, self.evaluation)
 
     def _model(self) -> storage.Tensors:
@@ -243,8 +252,11 @@ def train_body(run: RunConfig, config: TrainConfig, clock: Clock, hooks: Hooks) 
     :returns: a summary: updates, steps, seconds, steps_per_s, the last evaluation.
     :raises ConfigError: the output exists, or does not although it is to be resumed.
     :raises DataError: the checkpoint has other settings, or training diverged.
+    :raises MissingExtra: pictures are wanted, and rerun is not installed.
     """
     started = clock.now()
+    if run.pictures:
+        load_rerun()
     storage.check_output(run.out, run.resume)
     saved = storage.load(run.out) if run.resume else None
     if saved is not None and saved[0] != config:

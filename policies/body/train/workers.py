@@ -110,12 +110,12 @@ class Workers:
             parts.append(part)
         self._ask("restore", parts)
 
-    def evaluate(self, seed: int, cases: tuple[Case, ...] = CASES) -> dict[str, dict[str, Any]]:
-        """Every case → its figures, with the parameters in shared memory."""
+    def evaluate(self, seed: int, cases: tuple[Case, ...] = CASES, keep: bool = False) -> dict[str, dict[str, Any]]:
+        """Every case → its figures, with the parameters in shared memory; ``keep``: see :meth:`CaseEnv.run`."""
         names = [c.name for c in cases]
         count = len(self._pipes)
         found: dict[str, dict[str, Any]] = {}
-        for answer in self._ask("evaluate", [(names[i::count], seed) for i in range(count)]):
+        for answer in self._ask("evaluate", [(names[i::count], seed, keep) for i in range(count)]):
             found.update(answer)
         return {name: found[name] for name in names}
 
@@ -140,12 +140,12 @@ class _Server:
         for index, saved in part.items():
             self._shards[index].restore(*saved)
 
-    def evaluate(self, what: tuple[list[str], int]) -> dict[str, Any]:
+    def evaluate(self, what: tuple[list[str], int, bool]) -> dict[str, Any]:
         if self._cases is None:
             self._cases = CaseEnv(self._config, self._table, self._robots)
         arrays = (self._shared.array(k) for k in ("parameters", "mean", "deviation"))
-        networks, (names, seed) = Networks(self._config.ppo, *arrays), what
-        return {c.name: self._cases.run(c, networks, seed) for c in CASES if c.name in names}
+        networks, (names, seed, keep) = Networks(self._config.ppo, *arrays), what
+        return {c.name: self._cases.run(c, networks, seed, keep) for c in CASES if c.name in names}
 
 
 def _serve(

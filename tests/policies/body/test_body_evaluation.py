@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 
 import numpy as np
+import pytest
 from rich.console import Console
 
+from telerig.hardware.embodiment import load_embodiment
 from telerig.policies.body.train.actor import Networks, size
 from telerig.policies.body.train.config import PpoConfig, TrainConfig
-from telerig.policies.body.train.evaluation import CASES, STAND_M, CaseEnv
-from telerig.policies.body.train.joints import N_LEGS, UPPER_HOME
+from telerig.policies.body.train.evaluation import CASES, SECONDS, STAND_M, CaseEnv
+from telerig.policies.body.train.joints import LEGS, N_LEGS, UPPER_HOME
 from telerig.policies.body.train.observe import N_CRITIC
 from telerig.policies.body.train.pose import HeightTable
 from telerig.policies.commands.train_body_display import evaluation_table
@@ -36,6 +38,24 @@ def test_a_policy_that_does_nothing_falls_and_is_said_to(table: HeightTable) -> 
     out = io.StringIO()
     Console(file=out, width=120).print(evaluation_table(50, {"stand": found}))
     assert "0/2" in out.getvalue()
+
+
+def test_how_the_first_robot_went_is_kept_for_a_picture(table: HeightTable) -> None:
+    cases = CaseEnv(CONFIG, table, 2)
+    plain, kept = (cases.run(BY_NAME["forward_0.5"], Still(), 0, keep) for keep in (False, True))
+    track = kept.pop("track")
+    assert kept == plain
+    n = round(SECONDS / cases.prepare(BY_NAME["stand"], 0).dt)
+    names = [j for g in load_embodiment("g1_like").groups for j in g.joints]
+    assert (track.base.shape, track.joints.shape, track.wish.shape, track.done.shape) == (
+        (n, 7), (n, len(names)), (n, 4), (n, 4)
+    )  # fmt: skip
+    assert (track.times[0], track.times[-1]) == pytest.approx((SECONDS / n, SECONDS))
+    assert track.base[0, 2] == pytest.approx(STAND_M, abs=0.05)
+    assert track.base[-1, 2] < 0.5  # it fell
+    legs, _ = table.at(np.array([STAND_M]))
+    np.testing.assert_allclose(track.joints[0][[names.index(j) for j in LEGS]], legs[0], atol=0.1)
+    assert track.wish[-1, 0] == pytest.approx(0.5)
 
 
 def test_cases_begin_standing_and_are_then_asked(table: HeightTable) -> None:

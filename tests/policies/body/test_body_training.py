@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
 from telerig.hardware.clock import RealClock
-from telerig.hardware.errors import ConfigError, DataError
+from telerig.hardware.errors import ConfigError, DataError, MissingExtra
 from telerig.policies.body.train import storage, trainer
 from telerig.policies.body.train.config import BodyConfig, PpoConfig, TrainConfig
 from telerig.policies.body.train.curriculum import FULL
@@ -60,8 +61,8 @@ class Judges(Workers):
     def __init__(self, config: TrainConfig, processes: int) -> None:
         super().__init__(config, processes, robots_per_case=2)
 
-    def evaluate(self, seed: int, cases: tuple[Case, ...] = CASES) -> dict[str, dict[str, Any]]:
-        return super().evaluate(seed, cases[:2])
+    def evaluate(self, seed: int, cases: tuple[Case, ...] = CASES, keep: bool = False) -> dict[str, dict[str, Any]]:
+        return super().evaluate(seed, cases[:2], keep)
 
 
 @pytest.mark.parametrize("how", [(1, 0), (2, 2)], ids=["one process", "two processes, with evaluations"])
@@ -96,6 +97,30 @@ def test_resumed_run_equals_the_uninterrupted_one(
         judged = [json.loads(x) for x in (out / "evaluations.jsonl").read_text().splitlines()]
         assert [x["update"] for x in judged] == [2, 4]
         assert all(list(x["cases"]) == ["stand", "height_0.60"] for x in judged)
+
+
+def test_pictures_of_evaluations_leave_no_trace_in_what_is_learnt(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rerun_chunk = pytest.importorskip("rerun.chunk", reason="pip install telerig[view]")
+    monkeypatch.setattr(trainer, "Workers", Judges)
+    out = tmp_path / "run"
+    train_body(RunConfig(out, False, None, 4, 1, 2, True), TINY, RealClock(), Hooks())
+    found = sorted(f.relative_to(out).as_posix() for f in (out / "pictures").rglob("*.*"))
+    steps = [f"{k * TINY.samples:012d}" for k in (2, 4)]
+    assert found == [f"pictures/{s}/{case}.rrd" for s in steps for case in ("height_0.60", "stand")]
+    entities = {c.entity_path for c in rerun_chunk.RrdReader(out / found[0]).stream().to_chunks()}
+    assert {"/robot/pelvis", "/robot/left_knee_link", "/height/done"} <= entities
+    assert "track" not in (out / "evaluations.jsonl").read_text()
+    for key, value in arrays(finished).items():
+        np.testing.assert_array_equal(arrays(out)[key], value, err_msg=key)
+
+
+def test_pictures_need_rerun_before_anything_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rerun", None)
+    with pytest.raises(MissingExtra, match=r"telerig\[view\]"):
+        train_body(RunConfig(tmp_path / "run", False, None, 1, 1, 1, True), TINY, RealClock(), Hooks())
+    assert not (tmp_path / "run").exists()
 
 
 def test_checkpoint_says_what_it_is(finished: Path) -> None:
