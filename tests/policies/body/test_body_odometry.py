@@ -18,7 +18,9 @@ from telerig.policies.body.evaluation.cases import choose
 DRIFT, HEIGHT_M = 0.05, 0.015  # seen: 1.5 % of the way upright, 4 % squatting, where feet slip; 11 mm
 
 
-@pytest.mark.parametrize("name", ["forward_0.5", "yaw_0.5", "forward_0.4_height_0.50"])
+@pytest.mark.parametrize(
+    "name", ["forward_0.5", "backward_0.3", "yaw_0.5", "forward_0.4_height_0.50", "friction_0.4_forward_0.5"]
+)
 def test_the_place_of_a_walking_robot_drifts_by_some_hundredths_of_its_way(name: str) -> None:
     robot = load_embodiment("g1_like")
     (case,) = choose([name])
