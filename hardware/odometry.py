@@ -52,6 +52,7 @@ class LegOdometry:
         for k, seen in enumerate(known):
             if hangs is not None and hangs[k]:
                 self._place, self._feet, self._bearing = self._start.copy(), None, 0
+                self.pose[:2, 3] = self._start
             if seen:
                 self._step(next(turns), next(feet))
             out[k] = self.pose

@@ -35,7 +35,10 @@ def run_with_display(
             if curves is not None:
                 curves.add({"steps": update * config.samples, "cases": cases})
 
-        result = trainer.train_body(run, config, RealClock(), trainer.Hooks(on_progress, on_evaluation, stopped))
+        def warn(text: str) -> None:
+            console.print(f"warning: {text}", markup=False, highlight=False)
+
+        result = trainer.train_body(run, config, RealClock(), trainer.Hooks(on_progress, on_evaluation, stopped, warn))
     show_end(result, f"{result['steps']} steps at {result['steps_per_s']:.0f} a second", run.out, as_json)
     return result
 

@@ -41,8 +41,8 @@ class BodyBench:
 
 
 def measure(bench: BodyBench, progress: Callable[[float], None] = lambda fraction: None) -> dict[str, Any]:
-    """``step_ms`` p50, p99 and the largest (bar: p99 ≤ 0.5), of ``steps`` at ``rate_hz``; ``network_ms``: the network's share
-    of them, one ONNX Runtime call.
+    """``step_ms`` p50, p99 and the largest (bar: p99 ≤ 0.5), of ``steps`` at ``rate_hz``; ``network_ms`` (the same bar): the
+    network's share of them, one ONNX Runtime call.
 
     :raises ConfigError: no such policy, or it does not fit the robot.
     """

@@ -71,13 +71,12 @@ class LiveView:
         if robot is None or not robot.walks:
             return None
         legs = next(p.names for p in self.layout.poses if p.stream == stream)
-        samples = Collected(self._readers[stream], CURVE_HZ)
-        return LiveWalk(samples, self._readers.get(self.layout.balance), robot.follower(), legs)
+        told = Collected(self._readers[self.layout.balance]) if self.layout.balance else None
+        return LiveWalk(Collected(self._readers[stream], CURVE_HZ), told, robot.follower(), legs)
 
     def collector(self) -> Collector:
         """Keeps what :meth:`step` will draw while it is busy; start it in a session that does not wait for the view."""
-        walk = [self._walk.samples] if self._walk else []
-        return Collector([*self._collected(), *walk])
+        return Collector([*self._collected(), *(self._walk.collected if self._walk else ())])
 
     @property
     def lost(self) -> int:

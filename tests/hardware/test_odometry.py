@@ -99,6 +99,9 @@ def test_while_nobody_keeps_it_up_it_hangs_where_it_began() -> None:
     poses = LegOdometry(STANCE, (1.0, -2.0, 0.7)).follow(legs, attitude, hangs)
     assert np.linalg.norm(poses[29, :2, 3] - (1.0, -2.0)) > 0.01
     np.testing.assert_array_equal(poses[30:40, :2, 3], [(1.0, -2.0)] * 10)
+    legs[35] = np.nan  # nor when they are not measured meanwhile
+    unknown = LegOdometry(STANCE, (1.0, -2.0, 0.7)).follow(legs, attitude, hangs)
+    np.testing.assert_array_equal(unknown[30:40, :2, 3], [(1.0, -2.0)] * 10)
     again = LegOdometry(STANCE, (1.0, -2.0, 0.7)).follow(legs[39:], attitude[39:])
     np.testing.assert_allclose(poses[40:, :2, 3], again[1:, :2, 3], atol=1e-12)
 

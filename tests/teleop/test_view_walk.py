@@ -134,26 +134,39 @@ def test_legs_have_curves_of_what_was_measured_and_what_their_policy_asked_for(s
         assert row["Scalars:scalars"][knee] == pytest.approx(legs(k)[LEGS.joints.index("left_knee_joint")] + off)
 
 
-def test_a_live_view_follows_it_too(shown: dict[str, Rows], tmp_path: Path) -> None:
+def live_pelvis(folder: Path, states: dict[int, Balance]) -> np.ndarray:
+    """Where a live view drew the pelvis last (4, 4); ``states``: from which tick on it is balanced how."""
     from telerig.teleop.view.live import LiveView
 
     clock = VirtualClock(T0)
     streams = {s.name: LocalStream(s) for s in SPECS}
     readers = {n: LocalReader(s) for n, s in streams.items()}
     facts = {"embodiment": embodiment_tables("g1_like")}
-    live = LiveView({s.name: s for s in SPECS}, readers, facts, clock, None, str(tmp_path / "live.rrd"))  # type: ignore[arg-type]
+    live = LiveView({s.name: s for s in SPECS}, readers, facts, clock, None, str(folder / "live.rrd"))  # type: ignore[arg-type]
+    state = Balance.BALANCING
     for k in range(TICKS):
-        now = clock.advance(PERIOD)
-        for sample in samples(k, now):
+        now, state = clock.advance(PERIOD), states.get(k, state)
+        for sample in samples(k, now, state):
             streams[sample.stream].write(sample)
         if k % 16 == 15:
             live.step()
     live.close()
-    way = walked(known=False)[::4]  # nobody knows among what it walks: it begins facing x
-    _, last = moving(read(tmp_path / "live.rrd")["/scene/measured/pelvis"])[-1]
-    # every fourth sample, so its way is a little another; the last one drawn before tick 192
-    np.testing.assert_allclose(placed(last), way[188 // 4], atol=0.01)
     assert live.lost == 0
+    return placed(moving(read(folder / "live.rrd")["/scene/measured/pelvis"])[-1][1])
+
+
+def test_a_live_view_follows_it_too(tmp_path: Path) -> None:
+    way = walked(known=False)  # nobody knows among what it walks: it begins facing x
+    # every fourth sample, so its way is a little another; the last one drawn before tick 192
+    np.testing.assert_allclose(live_pelvis(tmp_path, {}), way[188], atol=0.01)
+
+
+def test_in_a_live_view_it_hangs_where_it_began_even_if_only_between_two_pictures(tmp_path: Path) -> None:
+    far = np.linalg.norm(live_pelvis(tmp_path, {})[:2, 3])
+    assert far > 0.1
+    assert np.linalg.norm(live_pelvis(tmp_path, {180: Balance.LIMP})[:2, 3]) == 0.0
+    between = live_pelvis(tmp_path, {180: Balance.LIMP, 188: Balance.BALANCING})  # pictures after 176 and 192
+    assert 0.0 <= np.linalg.norm(between[:2, 3]) < 0.02
 
 
 def test_a_robot_that_nobody_keeps_up_hangs_where_it_began(tmp_path: Path) -> None:

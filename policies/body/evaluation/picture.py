@@ -48,7 +48,8 @@ def save_tracks(tracks: Mapping[str, Track], embodiment: str, folder: Path) -> l
 
 def _save(track: Track, name: str, embodiment: str, file: Path) -> None:
     rr = load_rerun()
-    rec = rr.RecordingStream(APPLICATION, recording_id=f"{file.parent.name} {name}")
+    rec = rr.RecordingStream(APPLICATION)  # with an id of its own: runs that are looked at together stay apart
+    rec.send_recording_name(f"{file.parent.name} {name}")
     tree = read_tree(load_embodiment(embodiment).model_path)
     rec.save(file, default_blueprint=_window(f"{name}: asked and done", tree.bodies[0].name))
     times = [rr.TimeColumn("time", duration=track.times)]

@@ -13,10 +13,10 @@ import torch
 
 from telerig.hardware.errors import ConfigError, DataError
 from telerig.hardware.protocols import Clock
-from telerig.policies.body.evaluation.picture import save_tracks
 from telerig.policies.body.train import storage
 from telerig.policies.body.train.config import TrainConfig
 from telerig.policies.body.train.curriculum import Curriculum
+from telerig.policies.body.train.pictures import draw
 from telerig.policies.body.train.ppo import Learner, Samples
 from telerig.policies.body.train.shard import Tally
 from telerig.policies.body.train.workers import Workers
@@ -46,6 +46,8 @@ class RunConfig:
     def __post_init__(self) -> None:
         if self.minutes is None and self.updates is None:
             raise ConfigError("training needs an end: give --minutes or --updates")
+        if self.pictures and not self.evaluate_every:
+            raise ConfigError("--pictures are of evaluations, and --evaluate-every 0 makes none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Hooks:
     progress: Callable[[Progress], None] = lambda progress: None
     evaluation: Callable[[int, dict[str, Any]], None] = lambda update, cases: None
     stop: Callable[[], bool] = lambda: False
+    warn: Callable[[str], None] = lambda text: None
 
 
 @dataclass(slots=True)
@@ -202,8 +205,9 @@ class Trainer:
         line = {"update": self.update, "steps": self.steps, "seconds": round(self.seconds, 2), "cases": self.evaluation}
         storage.append(self.run.out / "evaluations.jsonl", line)
         storage.milestone(self.run.out, self.steps, self._model())
-        if tracks:
-            save_tracks(tracks, self.config.body.embodiment, self.run.out / PICTURES / f"{self.steps:012d}")
+        folder = self.run.out / PICTURES / f"{self.steps:012d}"
+        if tracks and not draw(tracks, self.config.body.embodiment, folder):
+            self.hooks.warn(f"{folder}: not all pictures of this evaluation could be written; training goes on")
         self.hooks.evaluation(self.update, self.evaluation)
 
     def _model(self) -> storage.Tensors:
