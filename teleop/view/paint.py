@@ -59,7 +59,7 @@ def _poses(painter: Painter, source: Source) -> None:
     at = shown = _every(found[0][1], POSE_PERIOD_NS)
     if source.about.t_start < at[0]:  # lest bodies lie about at the origin until the first measurement
         shown, at = np.concatenate([[source.about.t_start], at]), np.concatenate([at[:1], at])
-    joints, times, root = _joints_at(at, found), painter.columns(shown), _root(painter, source, at)
+    joints, times, root = _joints_at(at, found), painter.columns(shown), _root(painter, source, at, found)
     measured = painter.robot.poses(joints, root)
     painter.robot.move_along(painter.rec, times, measured)
     for kind, overlay in painter.overlays.items():
@@ -68,15 +68,18 @@ def _poses(painter: Painter, source: Source) -> None:
         overlay.move_along(painter.rec, times, measured, wanted)
 
 
-def _root(painter: Painter, source: Source, at: Instants) -> Floats | None:
+def _root(
+    painter: Painter, source: Source, at: Instants, found: Sequence[tuple[Pose, Instants, Floats]]
+) -> Floats | None:
     """Where a robot that walks was, (T, 4, 4); None for one that is held."""
     robot, stream = painter.robot, painter.layout.walks
     if robot is None or not robot.walks:
         return None
-    t, legs = source.series(next(_whole(p, "measured") for p in painter.layout.poses if p.stream == stream))
-    _, attitude = source.series(Line("measured", stream, "attitude", (0, 1, 2, 3)))
-    if not len(t):
+    measured = [(t, legs) for pose, t, legs in found if pose.stream == stream]
+    if not measured:
         return None
+    t, legs = measured[0]
+    _, attitude = source.series(Line("measured", stream, "attitude", (0, 1, 2, 3)))
     some = np.union1d(_rows(t, _every(t, STEP_PERIOD_NS)), _rows(t, at))  # the legs that are drawn are among them
     t, hung = t[some], np.zeros(len(some), bool)
     if painter.layout.balance:

@@ -89,13 +89,8 @@ class Painter:
         """Everything that is logged once: explanations, names and colours of curves, the robot's shapes."""
         rr, rec = self._rr, self.rec
         rec.send_recording_name(about.name)
-        rec.log(
-            "about",
-            rr.TextDocument(
-                _explain(about, self.layout, self.robot is not None and self.robot.walks), media_type="text/markdown"
-            ),
-            static=True,
-        )
+        text = _explain(about, self.layout, self.robot is not None and self.robot.walks)
+        rec.log("about", rr.TextDocument(text, media_type="text/markdown"), static=True)
         for plot in self.layout.plots:
             for line in plot.lines:
                 rec.log(_entity(plot, line), _series(plot.names, line.kind), static=True)

@@ -50,14 +50,15 @@ def _save(track: Track, name: str, embodiment: str, file: Path) -> None:
     rr = load_rerun()
     rec = rr.RecordingStream(APPLICATION)  # with an id of its own: runs that are looked at together stay apart
     rec.send_recording_name(f"{file.parent.name} {name}")
-    tree = read_tree(load_embodiment(embodiment).model_path)
+    robot = load_embodiment(embodiment)
+    tree = read_tree(robot.model_path)
     rec.save(file, default_blueprint=_window(f"{name}: asked and done", tree.bodies[0].name))
     times = [rr.TimeColumn("time", duration=track.times)]
     rec.log("robot", rr.ViewCoordinates.RIGHT_HAND_Z_UP, static=True)
     corners = [(START_M * x, START_M * y, 0.0) for x, y in ((1, 1), (1, -1), (-1, -1), (-1, 1), (1, 1))]
     start = np.array([*track.base[0, :2], 0.0]) + corners  # where it began; the viewer's eye keeps it in sight at first
     rec.log("robot/start", rr.LineStrips3D([start], colors=[[120, 120, 120]], radii=0.005), static=True)
-    names = [j for g in load_embodiment(embodiment).groups for j in g.joints]
+    names = [j for g in robot.groups for j in g.joints]
     angles = {j: track.joints[:, i] for i, j in enumerate(names)}
     poses = tree.forward(angles, roots(track.base))
     for body, pose in zip(tree.bodies, poses, strict=True):
